@@ -1,0 +1,1 @@
+"""lcnkit's configuration files: the primary config, data sets and experiments."""

@@ -1,0 +1,83 @@
+"""Tasks on a Dask cluster, a bounded number in flight; shared by all backends that have one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from lcnkit.contracts import Outcome, Pool, R, T
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+#: Batches in flight per worker thread: one that runs and one that is there when it ends.
+IN_FLIGHT = 2
+
+
+class DaskPool(Pool):
+    """The workers of a Dask client.
+
+    Tasks travel in batches: a task of a few milliseconds would otherwise cost as much in the scheduler.
+    """
+
+    def __init__(self, connect: Callable[[], Client], batch: int | None) -> None:
+        """Args: connect starts or finds the cluster, at the first `map`; batch is tasks per message, ``None`` for a good guess."""
+        self._connect = connect
+        self._batch = batch
+
+    def map(self, function: Callable[[T], R], tasks: Iterable[T]) -> Iterator[Outcome[R]]:
+        """See `lcnkit.contracts.Pool.map`."""
+        from distributed import as_completed
+
+        client: Any = self._connect()
+        threads = max(1, sum(client.nthreads().values()))
+        numbered = enumerate(tasks)
+        ahead = IN_FLIGHT * threads
+        running: Any = as_completed()  # type: ignore[no-untyped-call]
+        sizes: dict[str, list[int]] = {}
+
+        def submit(count: int) -> None:
+            for _ in range(count):
+                batch = list(islice(numbered, self._batch or guess_batch(len(sizes), threads)))
+                if not batch:
+                    return
+                future = client.submit(run_batch, function, [task for _, task in batch], pure=False)
+                sizes[future.key] = [index for index, _ in batch]
+                running.add(future)
+
+        submit(ahead)
+        try:
+            for future in running:
+                indices = sizes.pop(future.key)
+                if future.status == "finished":
+                    for index, (value, error) in zip(indices, future.result(), strict=True):
+                        yield Outcome(index, value, error)
+                else:
+                    lost = _reason(future)
+                    yield from (Outcome(index, error=lost) for index in indices)
+                future.release()
+                submit(1)
+        finally:
+            client.cancel(list(running.futures), force=True)
+
+
+def guess_batch(in_flight: int, threads: int) -> int:
+    """Small batches while workers are idle, larger ones once all are busy."""
+    return 1 if in_flight < threads else 4
+
+
+def run_batch(function: Callable[[T], R], tasks: list[T]) -> list[tuple[R | None, BaseException | None]]:
+    """Run a batch on a worker; an error of one task does not end the others."""
+    done: list[tuple[R | None, BaseException | None]] = []
+    for task in tasks:
+        try:
+            done.append((function(task), None))
+        except Exception as error:  # a task's error is its outcome
+            done.append((None, error))
+    return done
+
+
+def _reason(future: object) -> BaseException:
+    error = future.exception() if getattr(future, "status", "") == "error" else None  # type: ignore[attr-defined]
+    return error if isinstance(error, BaseException) else RuntimeError("the task was cancelled")

@@ -1,0 +1,102 @@
+"""Backend: a Dask cluster on this machine."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lcnkit.backend.dask_pool import DaskPool
+from lcnkit.contracts import Backend, Pool
+from lcnkit.errors import ConfigError
+from lcnkit.hookspecs import hookimpl
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Local(Backend):
+    """Run on all cores of this machine, with a Dask LocalCluster."""
+
+    workers: int | None = None
+    """Worker processes; null: one for each core this process may use."""
+    threads: int = 1
+    """Threads of each worker. Reading chips gains from processes, not from threads."""
+    memory_limit: str = "auto"
+    """Memory of each worker (4GiB); auto: its share of the machine's; 0: no limit."""
+    dashboard: str | None = "127.0.0.1:0"
+    """Address of Dask's dashboard; port 0: any free one; null: none."""
+    batch: int | None = None
+    """Chips per task; null: 1 to 4."""
+
+    def __post_init__(self) -> None:
+        for name in ("workers", "threads", "batch"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ConfigError(f"backend.{name} is {value}; it must be at least 1")
+
+    @contextmanager
+    def open(self) -> Iterator[Pool]:
+        """See `lcnkit.contracts.Backend.open`."""
+        with ExitStack() as stack:
+            clients: list[Client] = []
+
+            def connect() -> Client:
+                if not clients:
+                    clients.append(stack.enter_context(self._client()))
+                return clients[0]
+
+            yield DaskPool(connect, self.batch)
+
+    @contextmanager
+    def _client(self) -> Iterator[Client]:
+        from distributed import Client, LocalCluster
+
+        workers = self.workers or available_cores()
+        with (
+            quiet_logs(),
+            LocalCluster(  # type: ignore[no-untyped-call]
+                n_workers=workers,
+                threads_per_worker=self.threads,
+                memory_limit=self.memory_limit,
+                dashboard_address=self.dashboard,
+                silence_logs=logging.CRITICAL,
+            ) as cluster,
+            Client(cluster) as client,  # type: ignore[no-untyped-call]
+        ):
+            log.info("%s", _where(workers, self.threads, cluster.dashboard_link if self.dashboard else ""))
+            yield client
+
+
+@contextmanager
+def quiet_logs() -> Iterator[None]:
+    """Leave out what Dask says of its own doings: what goes wrong in a task reaches us as its outcome."""
+    logger = logging.getLogger("distributed")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def available_cores() -> int:
+    """Cores this process may run on (containers and schedulers often allow fewer than there are)."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _where(workers: int, threads: int, link: str) -> str:
+    text = f"backend    local: {workers} worker{'s' if workers > 1 else ''} with {threads} thread{'s' if threads > 1 else ''}"
+    return f"{text}, dashboard {link}" if link else text
+
+
+@hookimpl
+def lcnkit_backend() -> dict[str, type[Local]]:
+    """Offer the backend."""
+    return {"local": Local}

@@ -1,0 +1,1 @@
+"""Catalogs: where acquisitions are looked up."""

@@ -1,0 +1,220 @@
+"""The six contracts: what a plugin of each kind is asked, and what it answers.
+
+A plugin is one class: a frozen dataclass (``@dataclass(frozen=True, kw_only=True)``) whose typed fields
+are its options. Nothing here mentions configuration files: every plugin can be built and used from plain
+Python. `lcnkit.testing` holds one test suite per kind; a plugin that passes it works in a run.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar, runtime_checkable
+
+from lcnkit.errors import DataError
+from lcnkit.model import Chip, Image, Interval, Item, Receipt, Sample
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Query:
+    """What a run asks a catalog for, the same for all its chips."""
+
+    collection: str
+    """Id of the source collection, as `Catalog.find_collection` gave it."""
+    interval: Interval
+    """Whole days, UTC. Items outside may be answered; they get period 0 and are never chosen."""
+    min_coverage: float = 0.5
+    """Least fraction of the chip inside an item's footprint, 0 to 1."""
+    chip_ids: frozenset[str] = frozenset()
+    """Ids of all chips of the label collection, also those this run leaves out: an item that was cut for one of
+    them is no candidate of its neighbours."""
+
+
+class Catalog(ABC):
+    """Chips in, candidate table out. An option named ``root`` that is left ``None`` takes the data set's root."""
+
+    def find_collection(self, name: str | None) -> str:
+        """The id of the collection that ``name`` (an id, the end of one, or ``None`` for the default) means.
+
+        Raises:
+            DataError: There is none, or more than one.
+        """
+        if name is None:
+            raise DataError("This catalog needs the name of the source collection: set dataset.source=ID.")
+        return name
+
+    @abstractmethod
+    def search(self, chips: Sequence[Chip], query: Query) -> pd.DataFrame:
+        """Find the items that cover each chip: all chips at once, never one request per period.
+
+        Returns:
+            One row per chip and item, in any order, with at least the columns ``chip_id``, ``item_id``,
+            ``collection`` (str), ``datetime`` (datetime64[ns, UTC]), ``cloud_cover`` (float percent, NaN
+            where the metadata have none), ``coverage`` (fraction of the chip inside the footprint) and
+            ``item_href`` (where `items` finds the item again). `lcnkit.candidates.match` makes such a
+            table from items and chips. A row's coverage is above 0 and at least ``query.min_coverage``.
+
+        Raises:
+            DataError: The collection does not exist or cannot be read.
+        """
+
+    @abstractmethod
+    def items(self, hrefs: Sequence[str]) -> list[Item]:
+        """The items of some candidates, in the order of ``hrefs`` (the column ``item_href``).
+
+        Called on a worker, just before the pixels are read: signed URLs are fresh when they are used.
+
+        Raises:
+            UnreadableAsset: An item is no longer there.
+        """
+
+
+@runtime_checkable
+class Strategy(Protocol):
+    """The rule that chooses. Any class with this method is a strategy; there is nothing to inherit."""
+
+    def select(self, candidates: pd.DataFrame) -> pd.DataFrame:
+        """Choose among the candidates of all chips at once.
+
+        Args:
+            candidates: The columns of `lcnkit.candidates.COLUMNS`: ``period`` is filled (1 to ``n_periods``;
+                candidates outside the interval are not given at all), ``cloud_cover`` is percent or NaN (unknown), and
+                ``interval_start``, ``interval_end`` (UTC, the end exclusive) and ``n_periods`` say how the
+                periods were cut. All rows are of one source. Must not be changed in place.
+
+        Returns:
+            The same rows (any order, index kept) with ``selected`` (bool) filled; ``rank`` (int, 1 is the
+            best of its group, 0 is out of the question) and ``reason`` (a short sentence a person
+            understands) where the rule can say them.
+        """
+        ...
+
+
+def chooses_by_period(strategy: Any) -> bool:
+    """Whether each period is to have a frame: the strategy's attribute ``per_period``, default ``True``.
+
+    Where it is ``False`` (``min_cc``, ``all``), a period without a chosen item is no gap.
+    """
+    return bool(getattr(strategy, "per_period", True))
+
+
+def frames_wanted(strategy: Any, n_periods: int) -> int | None:
+    """How many frames a chip should have: ``n_periods``, or the strategy's ``n_frames``; ``None`` where it varies.
+
+    A strategy that does not choose by period may have an attribute ``n_frames``.
+    """
+    if chooses_by_period(strategy):
+        return n_periods
+    frames = getattr(strategy, "n_frames", None)
+    return None if frames is None else int(frames)
+
+
+class Reader(ABC):
+    """Pixels of items on a chip's grid."""
+
+    @abstractmethod
+    def read(self, chip: Chip, items: Sequence[Item], bands: Sequence[str]) -> Image:
+        """Read the chosen items on the chip's grid.
+
+        Args:
+            bands: Asset keys; their order is the order of the second axis.
+
+        Returns:
+            Values as stored (digital numbers), shape ``(time, band, y, x)``; ``time`` follows ``items`` and
+            ``(y, x)`` is ``chip.grid.shape``. ``valid`` is ``False`` where the file says nodata and where
+            the file has no pixel; such values are ``image.nodata``, or 0 where the files declare none
+            (NaN for floats). The dtype is the one that holds all bands (``numpy.result_type``).
+
+        Raises:
+            MissingAsset: An item lacks one of ``bands``.
+            UnreadableAsset: A file is absent, cut short or damaged.
+            GridMismatch: A file cannot be brought onto the grid (it has no CRS).
+        """
+
+
+class Transform(ABC):
+    """Image in, image out; a run applies a list of them in order."""
+
+    @abstractmethod
+    def apply(self, image: Image) -> Image:
+        """Return a new image; never change the arrays of ``image``.
+
+        Frames of empty periods are there already, with ``valid`` all ``False``. ``time`` must keep its length.
+
+        Raises:
+            ChipError: The image lacks what the transform needs, e.g. a band.
+        """
+
+
+@dataclass(frozen=True)
+class Outcome(Generic[R]):
+    """What became of one task."""
+
+    index: int
+    """Position of the task in the order they were given."""
+    value: R | None = None
+    error: BaseException | None = None
+    """Set where the task raised or its worker was lost; ``value`` is ``None`` then."""
+
+
+class Pool(ABC):
+    """Workers that are there until the backend's ``open`` ends."""
+
+    @abstractmethod
+    def map(self, function: Callable[[T], R], tasks: Iterable[T]) -> Iterator[Outcome[R]]:
+        """Run ``function`` on every task; give each outcome as it finishes, in any order.
+
+        ``tasks`` is read as workers become free: at most a bounded number is in flight, so a million tasks
+        cost no more memory than ten. An exception in ``function`` becomes its task's outcome; it never
+        ends the others. When the iterator is closed early, no further task is started.
+        """
+
+
+class Backend(ABC):
+    """Where tasks run."""
+
+    shares_disk: ClassVar[bool] = True
+    """Whether workers can write where the client reads."""
+
+    @abstractmethod
+    def open(self) -> AbstractContextManager[Pool]:
+        """Workers for the time of a ``with`` block; whatever ends the block ends them too.
+
+        Workers are started by the first ``map``, not before.
+        """
+
+
+class Exporter(ABC):
+    """Samples into files, and files into a data set."""
+
+    @abstractmethod
+    def write(self, sample: Sample, folder: Path) -> Receipt:
+        """Write one sample below ``folder``; called on a worker.
+
+        The file appears under the name in the receipt only when it is whole (`lcnkit.output.whole_file`).
+        The same sample gives the same bytes, whenever and wherever it is written.
+
+        Raises:
+            OSError: The folder cannot be written.
+        """
+
+    @abstractmethod
+    def finish(self, receipts: Sequence[Receipt], folder: Path) -> list[Receipt]:
+        """Make the finished data set of the samples written, in the order of the label collection.
+
+        Called once on the client, also for a run that only added to what was there. Returns the receipts
+        as they stand now: a sample may have moved to another file and offset.
+        """
+
+    @abstractmethod
+    def read(self, receipt: Receipt, folder: Path) -> Sample:
+        """The sample that ``receipt`` of the finished data set tells of; the reverse of `write`."""

@@ -1,0 +1,1 @@
+"""Exporters: samples into files, files into a data set."""

@@ -1,0 +1,238 @@
+"""Labels: the chips of a label collection, and the classes of a chip."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lcnkit.archive import Archive, Collection
+from lcnkit.errors import BadLabel, ConfigError, DataError, did_you_mean, listing
+from lcnkit.model import Chip, Failure, Grid, Interval, Item
+from lcnkit.model.href import resolve
+from lcnkit.settings import Dataset, LabelOptions
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from shapely import Geometry
+
+
+@dataclass(frozen=True)
+class LabelSet:
+    """The chips of a run, in the order of the label collection."""
+
+    chips: tuple[Chip, ...]
+    failures: tuple[Failure, ...]
+    """Labels that were asked for and cannot be used."""
+    all_ids: frozenset[str]
+    """Ids of every chip of the collection, wanted or not."""
+    collection: str
+    interval: Interval
+    class_names: dict[int, str]
+    """Name by stored class, as far as the label items say."""
+    about: dict[str, Any]
+    """What the collection says of itself: licence, citation, DOI."""
+
+
+def read_labels(root: str, dataset: Dataset, wanted: int | tuple[str, ...] | None, interval: Interval | None) -> LabelSet:
+    """The chips that are wanted.
+
+    Raises:
+        DataError: The label collection cannot be found, or has no interval.
+        ConfigError: ``wanted`` names a chip that does not exist.
+    """
+    collection = Archive.open(root).labels(dataset.labels)
+    days = interval or _interval_of(collection)
+    entries = [(_chip_id(collection, path, item), path, item) for path, item in collection.items()]
+    chosen = [entries[position] for position in _positions([(chip, _item_id(path, item)) for chip, path, item in entries], wanted)]
+    chips: list[Chip] = []
+    failures: list[Failure] = []
+    names: dict[int, str] = {}
+    for chip_id, _, item in chosen:
+        try:
+            if isinstance(item, str):
+                raise BadLabel(f"Chip {chip_id}: {item}. Fetch it again, or leave the chip out with chips=[...].")
+            chips.append(_chip(chip_id, item, dataset.label_asset, days))
+            names = names or class_names(item, dataset.label_asset)
+        except BadLabel as error:
+            failures.append(Failure(chip_id, "label", type(error).__name__, str(error)))
+    return LabelSet(
+        tuple(chips),
+        tuple(failures),
+        frozenset(chip_id for chip_id, _, _ in entries),
+        collection.id,
+        days,
+        names,
+        _about(collection),
+    )
+
+
+def read_classes(chip: Chip, options: LabelOptions) -> NDArray[np.int64]:
+    """The classes of a chip, int64, shape ``chip.grid.shape``.
+
+    Raises:
+        BadLabel: The raster cannot be read, lacks a band, or no longer lies on the chip's grid.
+    """
+    import rasterio
+
+    from lcnkit.reader.rasterio import gdal
+
+    need = [options.band] + ([options.consensus_band] if options.min_consensus is not None else [])
+    try:
+        with gdal(), rasterio.open(chip.label_href) as dataset:
+            missing = [band for band in need if band > dataset.count]
+            if missing:
+                raise BadLabel(
+                    f"Chip {chip.id}: {chip.label_href} has {dataset.count} band{'s' if dataset.count > 1 else ''}, no band {missing[0]}. "
+                    "Choose with label.band (classes) and label.consensus_band (label.min_consensus=null needs none)."
+                )
+            if dataset.crs is None or not Grid.from_dataset(dataset).matches(chip.grid):
+                raise BadLabel(f"Chip {chip.id}: the grid of {chip.label_href} is not the one its item declares (proj:*). Correct the item.")
+            stored = dataset.read(need)
+    except rasterio.errors.RasterioError as error:
+        raise _unreadable(chip.id, chip.label_href, error) from error
+    return classes_of(stored[0], stored[1] if len(need) > 1 else None, options)
+
+
+def classes_of(stored: NDArray[Any], consensus: NDArray[Any] | None, options: LabelOptions) -> NDArray[np.int64]:
+    """Stored classes as a model is to see them: first what is ignored, then the new numbers."""
+    classes = stored.astype("int64")
+    for old, new in options.remap.items():
+        classes[stored == old] = new
+    ignored = np.isin(stored, options.ignore)
+    if consensus is not None:
+        ignored |= consensus < options.min_consensus
+    classes[ignored] = options.ignore_index
+    return classes
+
+
+def class_names(item: Item, asset: str) -> dict[int, str]:
+    """Class names of a label item: ``file:values`` of its raster, else ``label:classes`` by position."""
+    names: dict[int, str] = {}
+    for entry in item.assets.get(asset, {}).get("file:values") or []:
+        # LandCoverNet writes `value`; the file extension says `values`.
+        for value in entry.get("values") or entry.get("value") or []:
+            names[int(value)] = str(entry.get("summary", value))
+    if not names:
+        for group in item.properties.get("label:classes") or []:
+            texts = [entry for entry in group.get("classes") or [] if isinstance(entry, str)]
+            names = names or dict(enumerate(texts))
+    return names
+
+
+def _positions(ids: Sequence[tuple[str, str]], wanted: int | tuple[str, ...] | None) -> list[int]:
+    """Positions of the chips that ``wanted`` means; a glob or id fits the chip's id or its label item's."""
+    if wanted is None:
+        return list(range(len(ids)))
+    if isinstance(wanted, int):
+        return list(range(min(wanted, len(ids))))
+    chosen: set[int] = set()
+    exact = {name: position for position, names in enumerate(ids) for name in names}
+    for pattern in wanted:
+        fits = (
+            {exact[pattern]}
+            if pattern in exact
+            else {position for position, names in enumerate(ids) if any(fnmatchcase(name, pattern) for name in names)}
+        )
+        if not fits:
+            known = [chip for chip, _ in ids]
+            raise ConfigError(f"chips={pattern} fits no chip; there is {listing(known, 8)}.{did_you_mean(pattern, known)}")
+        chosen |= fits
+    return sorted(chosen)
+
+
+def _chip(chip_id: str, item: Item, asset_key: str, days: Interval) -> Chip:
+    if asset_key not in item.assets:
+        raise BadLabel(
+            f"Chip {chip_id}: the label item {item.id!r} has no asset {asset_key!r}; it has {listing(sorted(item.assets))}. "
+            "Choose with dataset.label_asset=KEY."
+        )
+    href = resolve(str(item.assets[asset_key].get("href", "")), item.href)
+    grid = _declared_grid(item, asset_key) or _stored_grid(chip_id, href)
+    sources = tuple(resolve(str(link.get("href", "")), item.href) for link in item.document.get("links", []) if link.get("rel") == "source")
+    return Chip(chip_id, item.id, href, grid, days, _footprint(item, grid), sources)
+
+
+def _declared_grid(item: Item, asset: str) -> Grid | None:
+    """The grid from the projection extension, where it is complete and the raster is there."""
+    fields = {**item.properties, **item.assets[asset]}
+    code = fields.get("proj:code") or (f"EPSG:{fields['proj:epsg']}" if fields.get("proj:epsg") else None)
+    transform, shape = fields.get("proj:transform"), fields.get("proj:shape")
+    if not (code and str(code).startswith("EPSG:") and transform and shape):
+        return None
+    try:
+        return Grid.from_dict({"crs": code, "transform": transform, "shape": shape})
+    except (TypeError, ValueError):
+        return None
+
+
+def _stored_grid(chip_id: str, href: str) -> Grid:
+    import rasterio
+
+    from lcnkit.reader.rasterio import gdal
+
+    try:
+        with gdal(), rasterio.open(href) as dataset:
+            if dataset.crs is None:
+                raise BadLabel(
+                    f"Chip {chip_id}: {href} has no CRS, so nothing can be read on its grid. Assign one with `gdal_edit.py -a_srs EPSG:CODE FILE`."
+                )
+            return Grid.from_dataset(dataset)
+    except rasterio.errors.RasterioError as error:
+        raise _unreadable(chip_id, href, error) from error
+
+
+def _unreadable(chip_id: str, href: str, error: BaseException) -> BadLabel:
+    cause = " ".join(str(error.__cause__ or error).split())
+    return BadLabel(f"Chip {chip_id}: cannot read the label raster {href}: {cause} Fetch it again, or leave the chip out with chips=[...].")
+
+
+def _footprint(item: Item, grid: Grid) -> Geometry:
+    """The item's geometry; the grid's outline where the item has none."""
+    import shapely
+    from rasterio.warp import transform
+
+    from lcnkit.geometry import geometry_of
+
+    published = geometry_of(item.document)
+    if published is not None:
+        return published
+    xs, ys = grid.corners
+    return shapely.Polygon(zip(*transform(grid.crs, "EPSG:4326", xs, ys), strict=True))
+
+
+def _item_id(path: str, item: Item | str) -> str:
+    """An item's id; of one that cannot be read, the name of its folder, which LandCoverNet gives it."""
+    return item.id if isinstance(item, Item) else os.path.basename(os.path.dirname(path))
+
+
+def _chip_id(collection: Collection, path: str, item: Item | str) -> str:
+    name = _item_id(path, item)
+    return name.removeprefix(f"{collection.id}_") or name
+
+
+def _interval_of(collection: Collection) -> Interval:
+    """The whole days of the collection's temporal extent, the last one included."""
+    try:
+        first, last = collection.document["extent"]["temporal"]["interval"][0]
+        return Interval(date.fromisoformat(str(first)[:10]), date.fromisoformat(str(last)[:10]))
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        raise DataError(
+            f"The label collection {collection.id!r} ({collection.path}) has no closed temporal extent. "
+            "Give the days with interval=[2018-01-01,2018-12-31]."
+        ) from error
+
+
+def _about(collection: Collection) -> dict[str, Any]:
+    keys = {"license": "license", "citation": "sci:citation", "doi": "sci:doi", "title": "title"}
+    return {name: collection.document[key] for name, key in keys.items() if collection.document.get(key)}
+
+
+def without_links(chip: Chip) -> Chip:
+    """The chip as a worker needs it: hundreds of source links stay behind."""
+    return replace(chip, source_hrefs=())

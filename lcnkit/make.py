@@ -1,0 +1,140 @@
+"""Make one sample: read, transform, write. This part runs on a worker."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lcnkit.contracts import Catalog, Exporter, Reader, Transform
+from lcnkit.errors import ChipError, LcnkitError, OutputFull
+from lcnkit.labels import read_classes
+from lcnkit.model import Chip, Failure, Frame, Image, Receipt, Sample
+from lcnkit.output import guarded
+from lcnkit.settings import LabelOptions
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Task:
+    """One chip and its frames."""
+
+    chip: Chip
+    frames: tuple[Frame, ...]
+
+
+@dataclass
+class Steps:
+    """Which step is under way, and how long each took."""
+
+    current: str = "start"
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Time a step, and remember its name for an error inside it."""
+        self.current, started = name, time.perf_counter()
+        yield
+        self.seconds[name] = time.perf_counter() - started
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that the samples of a run have in common."""
+
+    source: str
+    catalog: Catalog
+    reader: Reader
+    bands: tuple[str, ...]
+    transforms: tuple[Transform, ...]
+    label: LabelOptions
+    label_attrs: dict[str, Any]
+    exporter: Exporter
+    folder: Path
+
+    def __call__(self, task: Task) -> Receipt | Failure:
+        """Make one sample; a bad chip becomes a `Failure`.
+
+        Raises:
+            OutputFull: Nothing more can be written, so the other chips need not be tried.
+        """
+        steps = Steps()
+        try:
+            return self._make(task, steps)
+        except OutputFull:
+            raise
+        except LcnkitError as error:
+            return Failure(task.chip.id, steps.current, type(error).__name__, str(error))
+        except Exception as error:  # a plugin's mistake, or ours: it costs this chip, and is recorded in full
+            log.debug("chip %s: %s", task.chip.id, traceback.format_exc())
+            return Failure(task.chip.id, steps.current, type(error).__name__, f"{error} ({_place(error)})")
+
+    def _make(self, task: Task, steps: Steps) -> Receipt:
+        with steps.step("label"):
+            classes = read_classes(task.chip, self.label)
+        with steps.step("read"):
+            image = self._read(task)
+        with steps.step("transform"):
+            for transform in self.transforms:
+                image = _checked(transform.apply(image), image, transform)
+        with steps.step("export"), guarded(self.folder, "write the samples"):
+            sample = Sample(
+                chip_id=task.chip.id,
+                label_item_id=task.chip.item_id,
+                grid=task.chip.grid,
+                images={self.source: image},
+                frames={self.source: task.frames},
+                classes=classes,
+                attrs=self.label_attrs,
+            )
+            receipt = self.exporter.write(sample, self.folder)
+        return dataclasses.replace(receipt, seconds=steps.seconds)
+
+    def _read(self, task: Task) -> Image:
+        """The chosen items, with a frame that holds nothing where a period is empty."""
+        present = [position for position, frame in enumerate(task.frames) if not frame.missing]
+        items = self.catalog.items([task.frames[position].item_href for position in present])
+        image = self.reader.read(task.chip, items, self.bands)
+        expected = (len(items), len(self.bands), *task.chip.grid.shape)
+        if image.values.shape != expected:
+            raise ChipError(f"The reader gave an image of shape {image.values.shape}; it must be (time, band, y, x) = {expected}.")
+        return image if len(present) == len(task.frames) else spread(image, present, len(task.frames))
+
+
+def spread(image: Image, positions: list[int], n_frames: int) -> Image:
+    """The image with its frames at ``positions`` of ``n_frames``; the others hold no valid data (nodata, or NaN)."""
+    shape = (n_frames, *image.values.shape[1:])
+    empty = np.nan if np.issubdtype(image.values.dtype, np.floating) else image.nodata or 0
+    values, valid = np.full(shape, empty, dtype=image.values.dtype), np.zeros(shape, dtype=bool)
+    values[positions], valid[positions] = image.values, image.valid
+    scaling: dict[str, Any] = {}
+    for name, default in (("scale", 1.0), ("offset", 0.0)):
+        published = getattr(image, name)
+        if published is not None:
+            scaling[name] = np.full(shape[:2], default)
+            scaling[name][positions] = published
+    return dataclasses.replace(image, values=values, valid=valid, **scaling)
+
+
+def _checked(new: Any, old: Image, transform: Transform) -> Image:
+    name = type(transform).__name__
+    if not isinstance(new, Image):
+        raise ChipError(f"The transform {name} must return an Image; it returned {type(new).__name__}.")
+    if new.values.shape[0] != old.values.shape[0] or new.values.shape[2:] != old.values.shape[2:]:
+        raise ChipError(f"The transform {name} changed time or grid: {old.values.shape} became {new.values.shape}; only bands may change.")
+    return new
+
+
+def _place(error: BaseException) -> str:
+    """File and line of the error, for a report without a traceback."""
+    last = traceback.extract_tb(error.__traceback__)[-1:]
+    return f"{Path(last[0].filename).name}, line {last[0].lineno}" if last else "no trace"

@@ -1,0 +1,90 @@
+"""The manifest: what a finished data set is. The same data set gives the same manifest, wherever it was made."""
+
+from __future__ import annotations
+
+import csv
+import importlib.metadata
+import io
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lcnkit.labels import LabelSet
+from lcnkit.model import Failure, Receipt
+from lcnkit.output import FAILURES, MANIFEST, guarded, whole_file, write_json
+from lcnkit.periods import edges
+
+#: Libraries whose version can change pixels or files.
+_LIBRARIES = ("lcnkit", "numpy", "rasterio", "tifffile", "pandas", "xarray", "stackstac")
+
+
+def write_manifest(
+    folder: Path,
+    config: Mapping[str, Any],
+    labels: LabelSet,
+    source: Mapping[str, Any],
+    receipts: Sequence[Receipt],
+    counts: Mapping[str, int],
+    n_periods: int,
+) -> dict[str, Any]:
+    """Write ``manifest.json``, and return what it says."""
+    pixels: Counter[str] = Counter()
+    for receipt in receipts:
+        pixels.update(receipt.facts.get("pixels", {}))
+    manifest = {
+        "lcnkit": 1,
+        "config": dict(config),
+        "labels": {"collection": labels.collection, **labels.about},
+        "sources": {source["name"]: {key: value for key, value in source.items() if key != "name"}},
+        "interval": [str(labels.interval.first), str(labels.interval.last)],
+        "periods": _periods(labels, n_periods),
+        "classes": [
+            {"value": value, "name": labels.class_names.get(value), "pixels": pixels[str(value)]}
+            for value in sorted({int(value) for value in pixels} | set(labels.class_names))
+        ],
+        "counts": dict(counts),
+        "grids": _grids(receipts),
+        "shapes": sorted({str(list(shape)) for receipt in receipts for shape in receipt.shapes.values()}),
+        "checksum": checksum_of(receipts),
+        "versions": {name: importlib.metadata.version(name) for name in _LIBRARIES},
+        "samples": [{key: value for key, value in receipt.as_dict().items() if key != "seconds"} for receipt in receipts],
+    }
+    with guarded(folder, "write the manifest"):
+        write_json(folder / MANIFEST, manifest)
+    return manifest
+
+
+def checksum_of(receipts: Sequence[Receipt]) -> str:
+    """One checksum of the data set: that of its samples' checksums, in order, one a line."""
+    import xxhash
+
+    lines = "".join(f"{receipt.chip_id} {receipt.checksum}\n" for receipt in receipts)
+    return f"xxh3_128:{xxhash.xxh3_128_hexdigest(lines.encode())}"
+
+
+def write_failures(folder: Path, failures: Sequence[Failure]) -> None:
+    """Write ``failures.csv`` (chip, step, error, message, attempts); remove an earlier one where nothing failed."""
+    path = folder / FAILURES
+    with guarded(folder, "write the failures"):
+        if not failures:
+            path.unlink(missing_ok=True)
+            return
+        text = io.StringIO()
+        table = csv.writer(text)
+        table.writerow(["chip_id", "step", "error", "message", "attempts"])
+        table.writerows([failure.chip_id, failure.step, failure.error, failure.message, failure.attempts] for failure in failures)
+        with whole_file(path) as file:
+            file.write(text.getvalue().encode())
+
+
+def _periods(labels: LabelSet, n_periods: int) -> list[dict[str, Any]]:
+    cuts = [str(cut.astype("datetime64[s]")) + "Z" for cut in edges(labels.interval.start, labels.interval.end, n_periods)]
+    return [{"period": number + 1, "start": cuts[number], "end": cuts[number + 1]} for number in range(n_periods)]
+
+
+def _grids(receipts: Sequence[Receipt]) -> list[dict[str, Any]]:
+    """Chips per CRS, resolution and shape."""
+    grids = [receipt.facts["grid"] for receipt in receipts if "grid" in receipt.facts]
+    kinds = Counter((grid["crs"], abs(grid["transform"][0]), tuple(grid["shape"])) for grid in grids)
+    return [{"crs": crs, "resolution": size, "shape": list(shape), "chips": count} for (crs, size, shape), count in sorted(kinds.items())]

@@ -1,0 +1,58 @@
+"""A chip: a label raster with its grid, its footprint and its time interval."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lcnkit.errors import ConfigError
+from lcnkit.model.grid import Grid
+
+if TYPE_CHECKING:
+    from shapely import Geometry
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A range of whole days, UTC; both ends are included."""
+
+    first: date
+    last: date
+
+    def __post_init__(self) -> None:
+        if self.last < self.first:
+            raise ConfigError(f"The interval ends on {self.last}, before it starts on {self.first}: swap the two days.")
+
+    @property
+    def start(self) -> np.datetime64:
+        """Midnight (UTC) at which the first day begins."""
+        return np.datetime64(self.first, "ns")
+
+    @property
+    def end(self) -> np.datetime64:
+        """Midnight (UTC) after the last day: the first instant that no longer belongs to the interval."""
+        return np.datetime64(self.last + timedelta(days=1), "ns")
+
+    def __str__(self) -> str:
+        return f"{self.first} to {self.last}"
+
+
+@dataclass(frozen=True)
+class Chip:
+    """One label raster, and where and when imagery is wanted for it."""
+
+    id: str
+    """Short and unique in the collection: the label item's id without the collection's name, e.g. ``28QDE_11``."""
+    item_id: str
+    """Id of the label item, e.g. ``ref_landcovernet_af_v1_labels_28QDE_11``."""
+    label_href: str
+    """Absolute path or URL of the label raster."""
+    grid: Grid
+    interval: Interval
+    footprint: Geometry
+    """Outline in lon/lat (EPSG:4326), a shapely polygon or multipolygon."""
+    source_hrefs: tuple[str, ...] = ()
+    """Absolute hrefs of the items that the label names as its sources (links ``rel=source``)."""

@@ -1,0 +1,1 @@
+"""Readers: pixels of items on a chip's grid."""

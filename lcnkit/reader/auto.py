@@ -1,0 +1,47 @@
+"""Reader: a lean path for plain chips on the grid, rasterio for everything else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from lcnkit.contracts import Reader
+from lcnkit.hookspecs import hookimpl
+from lcnkit.model import Asset, Chip, Image, Item
+from lcnkit.model.href import is_url
+from lcnkit.reader.planes import Plane, image_of
+from lcnkit.reader.plain_tiff import read_plain
+from lcnkit.reader.rasterio import Resampling, gdal, read_plane
+
+
+@dataclass(frozen=True, kw_only=True)
+class Auto(Reader):
+    """Read plain chips on the chip's grid directly, and everything else with rasterio: the same pixels either way."""
+
+    resampling: Resampling = "nearest"
+    """How pixels that lie elsewhere come onto the chip's grid; nearest keeps stored values."""
+
+    def read(self, chip: Chip, items: Sequence[Item], bands: Sequence[str]) -> Image:
+        """See `lcnkit.contracts.Reader.read`."""
+        assets = [[item.asset(band) for band in bands] for item in items]
+        with ExitStack() as stack:
+            entered: list[bool] = []
+
+            def plane(asset: Asset) -> Plane:
+                lean = None if is_url(asset.href) else read_plain(asset.href, chip.grid)
+                if lean is not None:
+                    return lean
+                if not entered:  # GDAL is set up once, and only where it is needed
+                    stack.enter_context(gdal())
+                    entered.append(True)
+                return read_plane(asset, chip.grid, self.resampling)
+
+            planes = [[plane(asset) for asset in row] for row in assets]
+        return image_of(planes, bands, [[asset.raster_band for asset in row] for row in assets], chip.grid)
+
+
+@hookimpl
+def lcnkit_reader() -> dict[str, type[Auto]]:
+    """Offer the reader."""
+    return {"auto": Auto}

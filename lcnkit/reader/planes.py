@@ -1,0 +1,82 @@
+"""Planes: one band of one item on the chip's grid, and how they become an image."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lcnkit.model import Grid, Image
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Plane:
+    """One band of one item."""
+
+    values: NDArray[np.generic]
+    """Shape ``(y, x)``, as stored."""
+    valid: NDArray[np.bool_]
+    """Same shape; ``True`` where the data are good."""
+    nodata: float | None
+    """As the file declares it."""
+
+
+def plane_of(values: NDArray[np.generic], nodata: float | None) -> Plane:
+    """A plane whose good pixels are those that are neither nodata nor NaN."""
+    is_float = np.issubdtype(values.dtype, np.floating)
+    if nodata is None or np.isnan(nodata):
+        valid = ~np.isnan(values) if is_float else np.ones(values.shape, dtype=bool)
+    else:
+        valid = values != values.dtype.type(nodata) if _holds(values.dtype, nodata) else np.ones(values.shape, dtype=bool)
+        if is_float:
+            valid &= ~np.isnan(values)
+    return Plane(values, valid, nodata)
+
+
+def _holds(dtype: np.dtype[Any], value: float) -> bool:
+    """Whether a nodata value can occur in the dtype at all (files do declare -9999 for uint16)."""
+    if not np.issubdtype(dtype, np.integer):
+        return True
+    limits = np.iinfo(dtype)
+    return value == int(value) and limits.min <= value <= limits.max
+
+
+def image_of(planes: Sequence[Sequence[Plane]], bands: Sequence[str], published: Sequence[Sequence[Mapping[str, Any]]], grid: Grid) -> Image:
+    """Planes by item and band as one image.
+
+    Args:
+        planes: One list per item, in the order of ``bands``.
+        published: The assets' ``raster_band`` fields, likewise: scale and offset are taken from there.
+    """
+    flat = [plane for row in planes for plane in row]
+    dtype = np.result_type(*{plane.values.dtype for plane in flat}) if flat else np.dtype("float32")
+    shape = (len(planes), len(bands), *grid.shape)
+    values, valid = np.empty(shape, dtype=dtype), np.empty(shape, dtype=bool)
+    for time, row in enumerate(planes):
+        for band, plane in enumerate(row):
+            values[time, band] = plane.values
+            valid[time, band] = plane.valid
+    declared = {plane.nodata for plane in flat}
+    # One nodata value speaks for the image only where every file says the same; else the mask alone does.
+    nodata = declared.pop() if len(declared) == 1 else None
+    if np.issubdtype(dtype, np.floating):
+        nodata = float("nan")
+        values[~valid] = nodata
+    scale, offset = _scaling(published, shape[:2])
+    return Image(values, valid, tuple(bands), nodata, scale=scale, offset=offset)
+
+
+def _scaling(published: Sequence[Sequence[Mapping[str, Any]]], shape: tuple[int, int]) -> tuple[Any, Any]:
+    if not any("scale" in entry or "offset" in entry for row in published for entry in row):
+        return None, None
+    scale, offset = np.ones(shape), np.zeros(shape)
+    for time, row in enumerate(published):
+        for band, entry in enumerate(row):
+            scale[time, band] = entry.get("scale", 1.0)
+            offset[time, band] = entry.get("offset", 0.0)
+    return scale, offset

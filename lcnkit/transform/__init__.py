@@ -1,0 +1,1 @@
+"""Transforms: image in, image out."""

@@ -1,0 +1,65 @@
+"""Transform: normalised differences, added as bands."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from lcnkit.contracts import Transform
+from lcnkit.errors import ChipError, ConfigError, listing
+from lcnkit.hookspecs import hookimpl
+from lcnkit.model import Image
+
+
+@dataclass(frozen=True, kw_only=True)
+class Index(Transform):
+    """Add normalised differences ``(a - b) / (a + b)`` of two bands, -1 to 1, after the bands there are."""
+
+    bands: dict[str, list[str]] = field(default_factory=lambda: {"NDVI": ["B08", "B04"]})
+    """Name of the new band: the two bands a and b. NDVI is (near infrared, red): {NDVI:[B08,B04]}."""
+
+    def __post_init__(self) -> None:
+        for name, pair in self.bands.items():
+            if len(pair) != 2 or pair[0] == pair[1]:
+                raise ConfigError(f"transform.index.bands.{name} is {list(pair)}; it must name two different bands: {{{name}:[B08,B04]}}")
+
+    def apply(self, image: Image) -> Image:
+        """See `lcnkit.contracts.Transform.apply`."""
+        values, valid = [image.values.astype("float32")], [image.valid]
+        if image.valid.all() is np.False_:
+            values[0][~image.valid] = np.nan
+        for name, (first, second) in self.bands.items():
+            a, b = (self._position(image, band, name) for band in (first, second))
+            good = image.valid[:, a] & image.valid[:, b]
+            plus, minus = image.values[:, a].astype("float32"), image.values[:, b].astype("float32")
+            with np.errstate(divide="ignore", invalid="ignore"):
+                ratio = (plus - minus) / (plus + minus)
+            good &= np.isfinite(ratio)  # both bands 0: there is no ratio
+            ratio[~good] = np.nan
+            values.append(ratio[:, None])
+            valid.append(good[:, None])
+        names = tuple(self.bands)
+        extra = (image.values.shape[0], len(names))
+        return dataclasses.replace(
+            image,
+            values=np.concatenate(values, axis=1),
+            valid=np.concatenate(valid, axis=1),
+            bands=(*image.bands, *names),
+            derived=(*image.derived, *names),
+            nodata=float("nan"),
+            scale=None if image.scale is None else np.concatenate([image.scale, np.ones(extra)], axis=1),
+            offset=None if image.offset is None else np.concatenate([image.offset, np.zeros(extra)], axis=1),
+        )
+
+    def _position(self, image: Image, band: str, name: str) -> int:
+        if band not in image.bands:
+            raise ChipError(f"The index {name} needs the band {band!r}; the image has {listing(image.bands)}. Add it to `bands=[...]`.")
+        return image.bands.index(band)
+
+
+@hookimpl
+def lcnkit_transform() -> dict[str, type[Index]]:
+    """Offer the transform."""
+    return {"index": Index}
