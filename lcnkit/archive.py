@@ -37,9 +37,9 @@ class Collection:
 
     @cached_property
     def item_paths(self) -> list[str]:
-        """Absolute paths of its items' JSON, in the order of its links; all item folders where it has no links."""
-        linked = [resolve(str(link.get("href", "")), self.path) for link in self.document.get("links", []) if link.get("rel") == "item"]
-        return linked or sorted(_item_files(os.path.dirname(self.path)))
+        """Absolute paths of its items' JSON, each once, in the order of its links; all item folders where it has no links."""
+        linked = dict.fromkeys(_hrefs(self.document, "item", self.path))
+        return list(linked) or sorted(_item_files(os.path.dirname(self.path)))
 
     def items(self) -> Iterator[tuple[str, Item | str]]:
         """Each item's path with the item, or with a sentence that says why it cannot be read."""
@@ -88,15 +88,17 @@ class Archive:
         Raises:
             DataError: ``root`` does not exist, cannot be read, or holds no collection.
         """
-        path = Path(root).expanduser().absolute()
         hint = "Give the folder that holds catalog.json or the collections with dataset.root=PATH."
-        if not path.exists():
-            raise DataError(f"The data set's root {path} does not exist. {hint}")
-        folder, start = (path, path / "catalog.json") if path.is_dir() else (path.parent, path)
         try:
+            path = _absolute(root)
+            if not path.exists():
+                raise DataError(f"The data set's root {path} does not exist. {hint}")
+            if path.is_file() and _json(path) is None:
+                raise DataError(f"The data set's root {path} is a file, and no STAC catalog. {hint}")
+            folder, start = (path, path / "catalog.json") if path.is_dir() else (path.parent, path)
             found = _unique([*_linked(start), *_scanned(folder)])
         except OSError as error:
-            raise DataError(f"The data set's root {path} cannot be read: {error.strerror or error}. {hint}") from error
+            raise DataError(f"The data set's root {root} cannot be read: {error.strerror or error}. {hint}") from error
         if not found:
             raise DataError(f"The data set's root {path} holds no STAC collection: neither catalog.json nor FOLDER/collection.json. {hint}")
         return cls(str(folder), tuple(found))
@@ -124,6 +126,17 @@ class Archive:
         return _pick(name, known, "source", "dataset.source", self)
 
 
+def folder_of(root: str) -> str:
+    """The folder that hrefs are relative to: ``root``, absolute, or the folder of the catalog.json that it names."""
+    path = _absolute(root)
+    return str(path.parent if path.is_file() else path)
+
+
+def _absolute(root: str) -> Path:
+    # Not `expanduser` of pathlib, which raises where there is no such user.
+    return Path(os.path.abspath(os.path.expanduser(root)))
+
+
 def _matching(name: str, known: Iterable[Collection]) -> list[Collection]:
     every = list(known)
     exact = [collection for collection in every if collection.id == name]
@@ -132,15 +145,24 @@ def _matching(name: str, known: Iterable[Collection]) -> list[Collection]:
 
 def _pick(name: str | None, known: list[Collection], what: str, key: str, archive: Archive) -> Collection:
     ids = [collection.id for collection in known]
-    found = known if name is None else _matching(name, known)
+    # A collection that is named is taken at its word, whatever it looks like.
+    found = known if name is None else _matching(name, known) or _matching(name, archive.collections)
     if len(found) == 1:
         return found[0]
     every = f"{archive.root} holds the collections {listing(collection.id for collection in archive.collections)}"
-    if not known:
+    if not known and name is None:
         raise DataError(f"{archive.root} holds no {what} collection; {every}. Fetch it, or name it with {key}=ID.")
     if not found:
-        raise DataError(f"No {what} collection is called {name!r} or ends in it; {every}.{did_you_mean(str(name), ids)} Choose with {key}=ID.")
+        raise DataError(
+            f"No {what} collection is called {name!r} or ends in it; {every}.{did_you_mean(str(name), _endings(ids))} Choose with {key}=ID."
+        )
     raise DataError(f"{archive.root} holds several {what} collections: {listing(collection.id for collection in found)}. Choose with {key}=ID.")
+
+
+def _endings(ids: Iterable[str]) -> list[str]:
+    """The ids, and their last one or two words, which do as names too: ``labels``, ``sentinel_2``."""
+    every = list(ids)
+    return list(dict.fromkeys([*("_".join(identifier.split("_")[-words:]) for identifier in every for words in (1, 2)), *every]))
 
 
 def _linked(path: Path, depth: int = 4) -> Iterator[Collection]:
@@ -150,9 +172,8 @@ def _linked(path: Path, depth: int = 4) -> Iterator[Collection]:
         return
     if document.get("type") == "Collection" or path.name == "collection.json":
         yield Collection(str(path), document)
-    for link in document.get("links", []):
-        if link.get("rel") == "child" and depth:
-            yield from _linked(Path(resolve(str(link.get("href", "")), str(path))), depth - 1)
+    for href in _hrefs(document, "child", str(path)) if depth else ():
+        yield from _linked(Path(href), depth - 1)
 
 
 def _scanned(folder: Path, depth: int = _DEPTH) -> Iterator[Collection]:
@@ -167,6 +188,13 @@ def _scanned(folder: Path, depth: int = _DEPTH) -> Iterator[Collection]:
         for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
             if entry.is_dir() and not entry.name.startswith("."):
                 yield from _scanned(Path(entry.path), depth - 1)
+
+
+def _hrefs(document: dict[str, Any], rel: str, base: str) -> list[str]:
+    """Absolute hrefs of the links of one relation; a link that is damaged itself is passed over."""
+    links = document.get("links")
+    every = [link for link in links if isinstance(link, dict)] if isinstance(links, list) else []
+    return [resolve(str(link["href"]), base) for link in every if link.get("rel") == rel and link.get("href")]
 
 
 def _json(path: Path) -> dict[str, Any] | None:

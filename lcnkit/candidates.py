@@ -103,12 +103,13 @@ def complete(found: pd.DataFrame, source: str, intervals: dict[str, Interval], n
     missing = [name for name in SEARCH_COLUMNS if name not in found.columns]
     if missing:
         raise PluginError(f"The catalog's answer lacks the columns {listing(missing)}; see lcnkit.contracts.Catalog.search.")
-    table = found.reset_index(drop=True)
+    # An archive that was unpacked twice, or a catalog whose pages overlap, names an item twice.
+    table = found.drop_duplicates(["chip_id", "item_id"]).reset_index(drop=True)
     cloud = pd.to_numeric(table["cloud_cover"], errors="coerce").astype("float64")
     table["cloud_cover"] = cloud.where(cloud.between(0, 100))
     starts = {chip: interval.start for chip, interval in intervals.items()}
     ends = {chip: interval.end for chip, interval in intervals.items()}
-    table["datetime"] = pd.to_datetime(table["datetime"], utc=True).astype("datetime64[ns, UTC]")
+    table["datetime"] = pd.to_datetime(table["datetime"], utc=True, format="ISO8601").astype("datetime64[ns, UTC]")
     table["interval_start"] = pd.to_datetime(table["chip_id"].map(starts), utc=True).astype("datetime64[ns, UTC]")
     table["interval_end"] = pd.to_datetime(table["chip_id"].map(ends), utc=True).astype("datetime64[ns, UTC]")
     table["n_periods"] = n_periods
@@ -119,7 +120,7 @@ def complete(found: pd.DataFrame, source: str, intervals: dict[str, Interval], n
         rank=0,
         selected=False,
         reason="",
-    )[list(COLUMNS)]
+    )[list(COLUMNS)].astype({name: kind for name, (kind, _) in COLUMNS.items() if kind != "str"})
 
 
 def empty_search() -> pd.DataFrame:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from lcnkit.errors import LcnkitError, did_you_mean, listing
+from lcnkit.errors import ConfigError, LcnkitError, UnknownName, did_you_mean, listing
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -21,27 +21,37 @@ log = logging.getLogger("lcnkit")
 
 COMMANDS = ("run", "plan", "plugins")
 
+# Hydra's flags, and the values they take; `None`: any value.
+_FLAGS = ("-h", "--help", "--hydra-help", "--version", "--resolve", "-r", "--run", "-m", "--multirun", "-sc", "--shell-completion")
+_VALUE_FLAGS: dict[str, tuple[str, ...] | None] = {
+    **dict.fromkeys(("-c", "--cfg"), ("job", "hydra", "all")),
+    **dict.fromkeys(("-i", "--info"), ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")),
+    **dict.fromkeys(("-p", "--package", "-cp", "--config-path", "-cn", "--config-name", "-cd", "--config-dir", "--experimental-rerun"), None),
+}
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; gives the exit status: 0 all chips, 1 nothing was done, 3 some chips failed, 130 interrupted."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    command, rest = _split(given)
     try:
-        if command not in COMMANDS:
-            return _fail(
-                f"There is no command {command!r}; there is {listing(COMMANDS)}.{did_you_mean(command, COMMANDS)} Options have the form key=value."
-            )
-        if any(flag in rest for flag in ("-h", "--help")):
+        words, flags = _sorted_out(sys.argv[1:] if arguments is None else arguments)
+        command, words = _command(words)
+        if "-h" in flags or "--help" in flags:
             from lcnkit.cli_help import help_text
 
             sys.stdout.write(help_text())
             return 0
+        if "--version" in flags:
+            import lcnkit
+
+            sys.stdout.write(f"lcnkit {lcnkit.__version__}\n")
+            return 0
         if command == "plugins":
             from lcnkit.cli_help import plugins_text
 
-            sys.stdout.write(plugins_text(rest))
+            sys.stdout.write(plugins_text(words))
             return 0
-        return _hydra(command, rest)
+        # Hydra's parser takes what is no flag in one piece only.
+        return _hydra(command, words, flags)
     except LcnkitError as error:
         return _fail(str(error))
     except KeyboardInterrupt:
@@ -51,12 +61,53 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
 
 
-def _split(arguments: list[str]) -> tuple[str, list[str]]:
-    """The command word, wherever it stands, and the rest; ``run`` where there is none."""
-    words = [argument for argument in arguments if argument.isidentifier()]
-    if not words or arguments[0] != words[0]:
-        return "run", arguments
-    return words[0], arguments[1:]
+def _sorted_out(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Words and overrides, and Hydra's flags with their values, in whatever order they were given.
+
+    Raises:
+        ConfigError: There is no such flag, or it lacks its value.
+    """
+    words: list[str] = []
+    flags: list[str] = []
+    left = list(arguments)
+    while left:
+        argument = left.pop(0)
+        flag, equals, value = argument.partition("=")
+        if not argument.startswith("-"):
+            words.append(argument)
+        elif flag in _FLAGS and not equals:
+            flags.append(flag)
+        elif flag in _VALUE_FLAGS:
+            choices = _VALUE_FLAGS[flag]
+            if not equals and flag in ("-i", "--info") and (not left or left[0] not in (choices or ())):
+                value = "all"
+            elif not equals:
+                value = left.pop(0) if left else ""
+            if not value or (choices and value not in choices):
+                raise ConfigError(f"{flag} needs {f'one of {listing(choices)}' if choices else 'a value'}, and has {value or 'none'}.")
+            flags += [flag, value]
+        else:
+            known = [*_FLAGS, *_VALUE_FLAGS]
+            raise UnknownName(
+                f"There is no flag {argument!r}; there is {listing(name for name in known if name.startswith('--'))}.{did_you_mean(flag, known)}"
+            )
+    return words, flags
+
+
+def _command(words: list[str]) -> tuple[str, list[str]]:
+    """The command, the first bare word wherever it stands, and the rest; ``run`` where there is none.
+
+    Raises:
+        UnknownName: There is no such command.
+    """
+    for position, word in enumerate(words):
+        if word.isidentifier():
+            if word not in COMMANDS:
+                raise UnknownName(
+                    f"There is no command {word!r}; there is {listing(COMMANDS)}.{did_you_mean(word, COMMANDS)} Options have the form key=value."
+                )
+            return word, words[:position] + words[position + 1 :]
+    return "run", words
 
 
 def _fail(message: str, status: int = 1) -> int:
@@ -65,29 +116,39 @@ def _fail(message: str, status: int = 1) -> int:
     return status
 
 
-def _hydra(command: str, arguments: list[str]) -> int:
+def _hydra(command: str, overrides: list[str], flags: list[str]) -> int:
     """Let Hydra compose the configuration and call the task once, or once for each job of a sweep."""
     import hydra
 
     from lcnkit.config import CONFIG_MODULE, CONFIG_NAME, normalise, register
-    from lcnkit.config_errors import explained
+    from lcnkit.config_errors import explain, explained
     from lcnkit.plugins import load_registry
 
     registry = load_registry()
     register(registry)
     statuses: list[int] = []
-    named = any(argument.lstrip("+").startswith(("strategy=", "experiment=")) for argument in arguments)
+    named = any(override.lstrip("+").startswith(("strategy=", "experiment=")) for override in overrides)
+    inside = False
 
     def task(config: DictConfig) -> None:
+        nonlocal inside
+        inside = True  # and stays so where the task raises: what is raised then is no mistake in the configuration
         statuses.append(_task(command, config, registry, strategy_named=named))
+        inside = False
 
     decorate: Callable[[Callable[[DictConfig], None]], Callable[[], None]] = hydra.main(
         version_base="1.3", config_path=f"pkg://{CONFIG_MODULE}", config_name=CONFIG_NAME
     )
     try:
-        with _arguments(normalise(arguments)), _full_errors(), explained(registry):
+        with _arguments([*normalise(overrides), *flags]), _full_errors(), _logging_put_back(), explained(registry):
             decorate(task)()
+    except (ValueError, AttributeError, TypeError) as error:  # what Hydra and OmegaConf let through
+        if inside:
+            raise
+        return _fail(str(explain(error, registry)))
     except OSError as error:  # Hydra makes the output folder before it calls the task
+        if inside:
+            raise
         return _fail(f"Cannot write the output folder {error.filename or ''}: {error.strerror or error}. Choose another with output_dir=PATH.")
     return _together(statuses)
 
@@ -110,8 +171,9 @@ def _task(command: str, config: DictConfig, registry: Registry, *, strategy_name
         if command == "plan":
             from lcnkit.pipeline import plan_only
 
-            log.info("%s", plan_text(*plan_only(run, _notes(config))))
-            return 0
+            prepared, folder = plan_only(run, _notes(config))
+            log.info("%s", plan_text(prepared, folder))
+            return 0 if not prepared.failures else 3 if prepared.tasks else 1
         from lcnkit.pipeline import prepare
 
         report = prepare(run, _notes(config))
@@ -145,6 +207,21 @@ def _arguments(arguments: list[str]) -> Iterator[None]:
         yield
     finally:
         sys.argv = before
+
+
+@contextmanager
+def _logging_put_back() -> Iterator[None]:
+    """Take away what Hydra sets up for a run, and close its file, for whoever calls `main` from a program."""
+    loggers = [logging.getLogger(), log]
+    before = [(logger.level, list(logger.handlers)) for logger in loggers]
+    try:
+        yield
+    finally:
+        for logger, (level, handlers) in zip(loggers, before, strict=True):
+            for handler in set(logger.handlers) - set(handlers):
+                handler.close()
+            logger.handlers[:] = handlers
+            logger.setLevel(level)
 
 
 @contextmanager

@@ -165,6 +165,7 @@ def report_text(report: Report) -> str:
         lines.append(f"dropped    {report.dropped} chips with an empty period (when_empty=drop)")
     if report.failures:
         lines.append(f"failed     {len(report.failures)} chips, see {report.output / 'failures.csv'}; first: {report.failures[0].message}")
+    lines += [f"note       {hint}" for hint in report.hints]
     if chips:
         lines.append(f"{'kept' if report.stopped else 'data set'}".ljust(11) + f"{chips} chips of {shape} in {report.output}")
     else:

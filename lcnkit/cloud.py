@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+import traceback
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lcnkit.contracts import Catalog, Pool, Reader
-from lcnkit.errors import ChipError
+from lcnkit.errors import ChipError, listing
 from lcnkit.labels import without_links
 from lcnkit.model import Chip, Image
+from lcnkit.secrets import scrub
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,6 +39,8 @@ class MaskRecipe:
     reader: Reader
     asset: str
     threshold: float | None
+    classes: tuple[int, ...] = ()
+    """The mask holds classes, and these are clouds; empty: it holds probabilities."""
 
     def __call__(self, task: MaskTask) -> list[tuple[int, float, str]]:
         """Row, cloud cover (percent, NaN where it cannot be known) and what went wrong, of each candidate."""
@@ -44,20 +48,49 @@ class MaskRecipe:
 
     def _cover(self, chip: Chip, href: str) -> tuple[float, str]:
         try:
-            return cloud_cover(self.reader.read(chip, self.catalog.items([href]), [self.asset]), self.threshold), ""
-        except ChipError as error:
-            return float("nan"), str(error)
+            mask = self._reader().read(chip, self.catalog.items([href]), [self.asset])
+            return (class_cover(mask, self.classes) if self.classes else cloud_cover(mask, self.threshold)), ""
+        except Exception as error:  # one mask that cannot be had leaves one cloud cover unknown
+            log.debug("chip %s: the cloud mask of %s: %s", chip.id, href, scrub(traceback.format_exc()))
+            return float("nan"), scrub(str(error)) or type(error).__name__
+
+    def _reader(self) -> Reader:
+        """The run's reader; where it would blend pixels, one that does not: half way between two classes lies a third."""
+        if not self.classes or getattr(self.reader, "resampling", "nearest") == "nearest":
+            return self.reader
+        blending: Any = self.reader
+        nearest: Reader = replace(blending, resampling="nearest")
+        return nearest
 
 
 def cloud_cover(mask: Image, threshold: float | None) -> float:
     """Percent, 0 to 100, over the valid pixels of a cloud-probability mask; NaN where none is valid.
 
     The mean probability, or with ``threshold`` the share of pixels at or above it.
+
+    Raises:
+        ChipError: A value is no percentage.
     """
     probability = mask.values[mask.valid].astype("float64")
     if not probability.size:
         return float("nan")
+    if probability.min() < 0 or probability.max() > 100:
+        raise ChipError(
+            f"The cloud mask {listing(mask.bands)} holds values from {probability.min():g} to {probability.max():g}; it must hold "
+            "probabilities, 0 to 100 percent. Choose another asset with dataset.cloud_assets, or declare its nodata value in the file."
+        )
     return float(probability.mean() if threshold is None else 100 * (probability >= threshold).mean())
+
+
+def class_cover(mask: Image, classes: Collection[int]) -> float:
+    """Percent, 0 to 100, of the valid pixels of a class mask that are in ``classes``; NaN where none is valid.
+
+    Source of [8, 9, 10] for Sentinel-2: the scene classification (SCL) of Level-2A, where 8 is cloud of medium and
+    9 of high probability, 10 thin cirrus, 3 cloud shadow and 0 no data (Sentinel-2 Level-2A Algorithm Theoretical
+    Basis Document, S2-PDGS-MPC-ATBD-L2A).
+    """
+    stored = mask.values[mask.valid]
+    return float(100 * np.isin(stored, list(classes)).mean()) if stored.size else float("nan")
 
 
 def measure(candidates: pd.DataFrame, chips: dict[str, Chip], recipe: MaskRecipe, pool: Pool, *, force: bool) -> pd.DataFrame:
@@ -80,7 +113,8 @@ def measure(candidates: pd.DataFrame, chips: dict[str, Chip], recipe: MaskRecipe
                 problems.append(problem)
     log.info("clouds     read from the mask %s for %d candidates", recipe.asset, int(wanted.sum()))
     if problems:
-        log.warning("The cloud cover of %d candidates stays unknown: %s%s", len(problems), problems[0], " ..." if len(problems) > 1 else "")
+        unknown = int(np.isnan(cover[wanted]).sum())
+        log.warning("The cloud cover of %d candidates stays unknown: %s%s", unknown, problems[0], " ..." if len(problems) > 1 else "")
     return candidates.assign(cloud_cover=cover, cloud_source=origin)
 
 

@@ -5,12 +5,15 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from lcnkit.errors import ConfigError, UnknownName, did_you_mean, listing
 from lcnkit.options import build, node_of
 from lcnkit.plugins import KINDS, Registry, load_registry
+from lcnkit.secrets import reference, refuse_literals
 from lcnkit.settings import Dataset, LabelOptions, Run, Source, as_chips, as_interval, as_names
 
 if TYPE_CHECKING:
@@ -21,12 +24,20 @@ CONFIG_NAME = "config"
 GROUPS = ("dataset", *KINDS, "label")
 
 _GROUP_CHOICE = re.compile(rf"^\+{{1,2}}({'|'.join(GROUPS)})=")
+_EXPERIMENT = re.compile(r"^experiment=")
+# An option that is a dict takes new keys: Hydra would only let those be changed that are there. `build` checks the option itself.
+_DICT_OPTION = re.compile(rf"^(?=({'|'.join(GROUPS)})\.[\w.]+=\{{)")
+#: Keys of the primary configuration that `Run` and `Source` take as they are.
+_KEYS = ("n_periods", "bands", "when_empty", "interval", "cloud", "cloud_threshold", "min_coverage", "chips", "plan", "output_dir", "overwrite")
 
 
 def register(registry: Registry) -> None:
     """Store a configuration node for every plugin, so that its options can be set and are checked by type."""
     from hydra.core.config_store import ConfigStore
+    from omegaconf import OmegaConf
 
+    # ${secret:env,NAME} gives the reference, not the secret: what is composed may be written anywhere.
+    OmegaConf.register_new_resolver("secret", reference, replace=True)
     store = ConfigStore.instance()
     for plugin in registry:
         # Transforms form a list: each has a place of its own below `transform`.
@@ -37,8 +48,14 @@ def register(registry: Registry) -> None:
 
 
 def normalise(overrides: Sequence[str]) -> list[str]:
-    """Overrides as Hydra wants them: ``+strategy=x`` and ``strategy=x`` both choose, whatever is the default."""
-    return [_GROUP_CHOICE.sub(r"\1=", override) for override in overrides]
+    """Overrides as Hydra wants them: ``+strategy=x`` and ``strategy=x`` both choose, and so do both of ``experiment``.
+
+    Raises:
+        ConfigError: An option ``secret`` holds more than a reference.
+    """
+    refuse_literals(overrides)
+    chosen = [_EXPERIMENT.sub("+experiment=", _GROUP_CHOICE.sub(r"\1=", override)) for override in overrides]
+    return [_DICT_OPTION.sub("++", override) for override in chosen]
 
 
 def compose(overrides: str | Sequence[str] = (), *more: str, config_dir: str | None = None) -> Run:
@@ -56,17 +73,28 @@ def compose(overrides: str | Sequence[str] = (), *more: str, config_dir: str | N
     from hydra import initialize_config_module
     from hydra.core.global_hydra import GlobalHydra
 
-    from lcnkit.config_errors import explained
+    from lcnkit.config_errors import explain, explained
 
     every = [overrides, *more] if isinstance(overrides, str) else [*overrides, *more]
     if config_dir is not None:
-        every = [*every, f"hydra.searchpath=[file://{config_dir}]"]
+        folder = os.path.abspath(os.path.expanduser(config_dir))
+        if not os.path.isdir(folder):
+            raise ConfigError(f"The configuration folder {folder} does not exist.")
+        every = [*every, f"hydra.searchpath=['file://{folder}']"]
     registry = load_registry()
     register(registry)
-    GlobalHydra.instance().clear()
-    with explained(registry), initialize_config_module(CONFIG_MODULE, version_base="1.3"):
-        config = hydra_compose(CONFIG_NAME, overrides=normalise(every))
-        return run_from(config, registry)
+    state = GlobalHydra.instance()
+    # Whoever calls us may use Hydra too: theirs steps aside, and is put back.
+    others, state.hydra = state.hydra, None
+    try:
+        with explained(registry), initialize_config_module(CONFIG_MODULE, version_base="1.3"):
+            try:
+                config = hydra_compose(CONFIG_NAME, overrides=normalise(every))
+            except (ValueError, AttributeError, TypeError) as error:  # what Hydra and OmegaConf let through
+                raise explain(error, registry) from error
+            return run_from(config, registry)
+    finally:
+        GlobalHydra.instance().hydra = others
 
 
 def run_from(config: DictConfig, registry: Registry) -> Run:
@@ -78,6 +106,7 @@ def run_from(config: DictConfig, registry: Registry) -> Run:
     from omegaconf import OmegaConf
 
     values: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+    _check_keys(values)
     source = Source(
         catalog=_plugin(registry, "catalog", values["catalog"]),
         strategy=_plugin(registry, "strategy", values["strategy"]),
@@ -100,9 +129,28 @@ def run_from(config: DictConfig, registry: Registry) -> Run:
         chips=as_chips(values["chips"]),
         plan=None if values["plan"] is None else str(values["plan"]),
         output_dir=str(values["output_dir"]),
-        overwrite=bool(values["overwrite"]),
+        overwrite=values["overwrite"],
     )
 
 
+def _check_keys(values: Mapping[str, Any]) -> None:
+    """Refuse what Hydra lets through: ``+n_period=3`` adds a key that nothing reads, ``~n_periods`` takes one away."""
+    known = [*GROUPS, *_KEYS]
+    for key in values:
+        if key not in known:
+            raise UnknownName(f"There is no key {key!r}; there is {listing(known, 40)}.{did_you_mean(str(key), known)}")
+    for key in known:
+        if key not in values and key != "transform":
+            raise ConfigError(f"The key {key!r} was taken away, and is needed: leave ~{key} out.")
+    for kind in GROUPS:
+        if kind in values and not isinstance(values[kind], Mapping):
+            raise ConfigError(f"{kind} is {values[kind]!r}; it must be the name of one: {kind}=NAME")
+
+
 def _plugin(registry: Registry, kind: str, values: Mapping[str, Any], where: str | None = None) -> Any:
-    return build(registry.find(str(values["_target_"])).cls, values, where or kind)
+    where = where or kind
+    if not isinstance(values, Mapping) or "_target_" not in values:
+        name = where.rpartition(".")[2]
+        choose = f"transform=[...,{name}]" if kind == "transform" else f"{kind}=NAME"
+        raise UnknownName(f"{where} has options, but is not chosen: choose it with {choose}.{did_you_mean(name, registry.plugins[kind])}")
+    return build(registry.find(str(values["_target_"])).cls, values, where)

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, overload
 
 from lcnkit.contracts import Exporter
-from lcnkit.errors import did_you_mean, listing
+from lcnkit.errors import OutputError, did_you_mean, listing
 from lcnkit.model import Receipt, Sample
 from lcnkit.options import build
-from lcnkit.output import read_manifest
+from lcnkit.output import MANIFEST, read_manifest
 from lcnkit.plugins import load_registry
 
 
@@ -24,8 +24,12 @@ def open_dataset(output: str | os.PathLike[str]) -> Samples:
     """
     folder = Path(output)
     manifest = read_manifest(folder)
-    options = dict(manifest["config"]["exporter"])
-    exporter: Exporter = build(load_registry().get("exporter", options.pop("name")).cls, options, "exporter")
+    try:
+        options = dict(manifest["config"]["exporter"])
+        name = options.pop("name")
+    except (KeyError, TypeError) as error:
+        raise OutputError(f"{folder / MANIFEST} is not the manifest of a data set that lcnkit wrote.") from error
+    exporter: Exporter = build(load_registry().get("exporter", name).cls, options, "exporter")
     return Samples(folder, manifest, exporter)
 
 
@@ -41,7 +45,8 @@ class Samples(Sequence[Sample]):
         self._receipts = [Receipt.from_dict(values) for values in manifest["samples"]]
         self._positions = {receipt.chip_id: position for position, receipt in enumerate(self._receipts)}
         for position, receipt in enumerate(self._receipts):
-            self._positions.setdefault(str(receipt.facts.get("label_item_id")), position)
+            if "label_item_id" in receipt.facts:
+                self._positions.setdefault(receipt.facts["label_item_id"], position)
 
     @property
     def chip_ids(self) -> tuple[str, ...]:
@@ -66,9 +71,13 @@ class Samples(Sequence[Sample]):
             return [self._read(receipt) for receipt in self._receipts[key]]
         if isinstance(key, str):
             if key not in self._positions:
-                raise KeyError(f"no chip {key!r}; there is {listing(self.chip_ids, 6)}.{did_you_mean(key, self.chip_ids)}")
+                raise KeyError(f"no chip {key!r}; there is {listing(self.chip_ids, 6)}.{did_you_mean(key, self._positions)}")
             key = self._positions[key]
-        return self._read(self._receipts[key])
+        try:
+            receipt = self._receipts[key]
+        except IndexError as error:
+            raise IndexError(f"there is no sample {key}: the data set has {_counted(len(self), 'chip')}") from error
+        return self._read(receipt)
 
     def __iter__(self) -> Iterator[Sample]:
         return (self._read(receipt) for receipt in self._receipts)
@@ -80,13 +89,25 @@ class Samples(Sequence[Sample]):
         return self._exporter.read(receipt, self.folder)
 
     def __repr__(self) -> str:
-        config = self.manifest["config"]
-        lines = [
-            f"<lcnkit.Samples: {len(self)} chip{'' if len(self) == 1 else 's'} in {self.folder}>",
-            f"  image     {' or '.join(self.manifest['shapes']) or 'none'} (time, band, y, x)",
-            *(f"  {name:<9} {', '.join(source['bands'])} of {source['collection']}" for name, source in self.manifest["sources"].items()),
-            f"  strategy  {config['strategy']['name']}, {len(self.manifest['periods'])} periods, {' to '.join(self.manifest['interval'])}",
-            f"  labels    {sum(entry['pixels'] > 0 for entry in self.manifest['classes'])} classes of {self.manifest['labels']['collection']}",
-            f"  exporter  {config['exporter']['name']}, {self.manifest['checksum']}",
-        ]
-        return "\n".join(lines)
+        say, config = self.manifest, self.manifest["config"]
+        seen = [entry for entry in say["classes"] if entry["pixels"] and entry["value"] != config["label"]["ignore_index"]]
+        periods = _counted(len(say["periods"]), "period")
+        lacking = say["counts"]["missing_frames"]
+        rows = {
+            "image": f"{' or '.join(say['shapes'][:3]) or 'none'}{' or others' * (len(say['shapes']) > 3)} (time, band, y, x)",
+            **{name: f"{listing(source['bands'])} of {source['collection']}" for name, source in say["sources"].items()},
+            "strategy": f"{config['strategy']['name']}, {periods}, {' to '.join(say['interval'])}",
+            "labels": f"{_counted(len(seen), 'class')} of {say['labels']['collection']}",
+            "exporter": config["exporter"]["name"],
+            "checksum": say["checksum"],
+        }
+        if lacking:
+            rows["missing"] = f"{_counted(lacking, 'frame')} without an acquisition"
+        width = max(map(len, rows))
+        return "\n".join(
+            [f"<lcnkit.Samples: {_counted(len(self), 'chip')} in {self.folder}>", *(f"  {name:<{width}}  {text}" for name, text in rows.items())]
+        )
+
+
+def _counted(number: int, word: str) -> str:
+    return f"{number} {word}" if number == 1 else f"{number} {word}{'es' if word.endswith('s') else 's'}"

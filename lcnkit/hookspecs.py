@@ -37,7 +37,7 @@ def lcnkit_catalog() -> dict[str, type[Catalog]]:  # type: ignore[empty-body]
         Catalog classes by the name users write after ``catalog=``. One call of ``search`` answers for all
         chips of a run; ``items`` is called on workers.
 
-    Example: ``lcnkit/catalog/static.py``. Contract: ``lcnkit.testing.CatalogContract``.
+    Example: ``lcnkit/catalog/static.py``. Contract: ``lcnkit.testing.catalog.CatalogContract``.
     """
 
 
@@ -50,7 +50,7 @@ def lcnkit_strategy() -> dict[str, type[Strategy]]:  # type: ignore[empty-body]
         all chips in one table and should work on the whole table at once.
 
     Example: ``lcnkit/strategy/midpoint.py``, ``examples/lcnkit-latest-clear``. Contract:
-    ``lcnkit.testing.StrategyContract``.
+    ``lcnkit.testing.strategy.StrategyContract``.
     """
 
 
@@ -61,7 +61,7 @@ def lcnkit_reader() -> dict[str, type[Reader]]:  # type: ignore[empty-body]
     Returns:
         Reader classes by the name users write after ``reader=``. ``read`` runs on workers.
 
-    Example: ``lcnkit/reader/rasterio.py``, ``plugins/lcnkit-odc``. Contract: ``lcnkit.testing.ReaderContract``.
+    Example: ``lcnkit/reader/rasterio.py``, ``plugins/lcnkit-odc``. Contract: ``lcnkit.testing.reader.ReaderContract``.
     """
 
 
@@ -72,7 +72,7 @@ def lcnkit_transform() -> dict[str, type[Transform]]:  # type: ignore[empty-body
     Returns:
         Transform classes by the name users write in ``transform=[...]``; they are applied in that order.
 
-    Example: ``lcnkit/transform/index.py``. Contract: ``lcnkit.testing.TransformContract``.
+    Example: ``lcnkit/transform/index.py``. Contract: ``lcnkit.testing.transform.TransformContract``.
     """
 
 
@@ -83,7 +83,7 @@ def lcnkit_backend() -> dict[str, type[Backend]]:  # type: ignore[empty-body]
     Returns:
         Backend classes by the name users write after ``backend=``.
 
-    Example: ``lcnkit/backend/serial.py``. Contract: ``lcnkit.testing.BackendContract``.
+    Example: ``lcnkit/backend/serial.py``. Contract: ``lcnkit.testing.backend.BackendContract``.
     """
 
 
@@ -95,5 +95,5 @@ def lcnkit_exporter() -> dict[str, type[Exporter]]:  # type: ignore[empty-body]
         Exporter classes by the name users write after ``exporter=``. ``write`` runs on workers, ``finish``
         on the client, ``read`` in ``lcnkit.open_dataset``.
 
-    Example: ``lcnkit/exporter/npz.py``. Contract: ``lcnkit.testing.ExporterContract``.
+    Example: ``lcnkit/exporter/npz.py``. Contract: ``lcnkit.testing.exporter.ExporterContract``.
     """

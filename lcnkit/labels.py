@@ -14,7 +14,7 @@ import numpy as np
 from lcnkit.archive import Archive, Collection
 from lcnkit.errors import BadLabel, ConfigError, DataError, did_you_mean, listing
 from lcnkit.model import Chip, Failure, Grid, Interval, Item
-from lcnkit.model.href import resolve
+from lcnkit.model.href import is_url, resolve
 from lcnkit.settings import Dataset, LabelOptions
 
 if TYPE_CHECKING:
@@ -53,8 +53,11 @@ def read_labels(root: str, dataset: Dataset, wanted: int | tuple[str, ...] | Non
     chips: list[Chip] = []
     failures: list[Failure] = []
     names: dict[int, str] = {}
-    for chip_id, _, item in chosen:
+    seen: dict[str, str] = {}
+    for chip_id, path, item in chosen:
         try:
+            if seen.setdefault(chip_id, path) != path:
+                raise BadLabel(f"Chip {chip_id}: {path} has the id of {seen[chip_id]}, which is used. Give it an id of its own.")
             if isinstance(item, str):
                 raise BadLabel(f"Chip {chip_id}: {item}. Fetch it again, or leave the chip out with chips=[...].")
             chips.append(_chip(chip_id, item, dataset.label_asset, days))
@@ -78,11 +81,21 @@ def read_classes(chip: Chip, options: LabelOptions) -> NDArray[np.int64]:
     Raises:
         BadLabel: The raster cannot be read, lacks a band, or no longer lies on the chip's grid.
     """
+    from lcnkit.reader.plain_tiff import read_plain
+
+    need = [options.band] + ([options.consensus_band] if options.min_consensus is not None else [])
+    plain = None if is_url(chip.label_href) else read_plain(chip.label_href, chip.grid)
+    enough = plain is not None and max(need) <= len(plain.values)
+    stored = [plain.values[band - 1] for band in need] if plain is not None and enough else _read_bands(chip, need)
+    return classes_of(stored[0], stored[1] if len(need) > 1 else None, options)
+
+
+def _read_bands(chip: Chip, need: Sequence[int]) -> list[NDArray[Any]]:
+    """Bands of the label raster through GDAL, which says best what is wrong with a file."""
     import rasterio
 
     from lcnkit.reader.rasterio import gdal
 
-    need = [options.band] + ([options.consensus_band] if options.min_consensus is not None else [])
     try:
         with gdal(), rasterio.open(chip.label_href) as dataset:
             missing = [band for band in need if band > dataset.count]
@@ -93,20 +106,22 @@ def read_classes(chip: Chip, options: LabelOptions) -> NDArray[np.int64]:
                 )
             if dataset.crs is None or not Grid.from_dataset(dataset).matches(chip.grid):
                 raise BadLabel(f"Chip {chip.id}: the grid of {chip.label_href} is not the one its item declares (proj:*). Correct the item.")
-            stored = dataset.read(need)
+            return list(dataset.read(need))
     except rasterio.errors.RasterioError as error:
         raise _unreadable(chip.id, chip.label_href, error) from error
-    return classes_of(stored[0], stored[1] if len(need) > 1 else None, options)
 
 
 def classes_of(stored: NDArray[Any], consensus: NDArray[Any] | None, options: LabelOptions) -> NDArray[np.int64]:
     """Stored classes as a model is to see them: first what is ignored, then the new numbers."""
+    ignored = np.isin(stored, options.ignore)
+    if np.issubdtype(stored.dtype, np.floating):
+        ignored |= np.isnan(stored)
+        stored = np.nan_to_num(stored)
     classes = stored.astype("int64")
     for old, new in options.remap.items():
         classes[stored == old] = new
-    ignored = np.isin(stored, options.ignore)
     if consensus is not None:
-        ignored |= consensus < options.min_consensus
+        ignored |= ~(consensus >= options.min_consensus)  # an unknown score (NaN) is none
     classes[ignored] = options.ignore_index
     return classes
 
@@ -116,12 +131,12 @@ def class_names(item: Item, asset: str) -> dict[int, str]:
     names: dict[int, str] = {}
     for entry in item.assets.get(asset, {}).get("file:values") or []:
         # LandCoverNet writes `value`; the file extension says `values`.
-        for value in entry.get("values") or entry.get("value") or []:
+        values = entry["values"] if entry.get("values") is not None else entry.get("value")
+        for value in values if isinstance(values, list) else [] if values is None else [values]:
             names[int(value)] = str(entry.get("summary", value))
     if not names:
         for group in item.properties.get("label:classes") or []:
-            texts = [entry for entry in group.get("classes") or [] if isinstance(entry, str)]
-            names = names or dict(enumerate(texts))
+            names = names or {value: entry for value, entry in enumerate(group.get("classes") or []) if isinstance(entry, str)}
     return names
 
 
@@ -154,8 +169,9 @@ def _chip(chip_id: str, item: Item, asset_key: str, days: Interval) -> Chip:
         )
     href = resolve(str(item.assets[asset_key].get("href", "")), item.href)
     grid = _declared_grid(item, asset_key) or _stored_grid(chip_id, href)
+    footprint = _footprint(chip_id, item, grid)
     sources = tuple(resolve(str(link.get("href", "")), item.href) for link in item.document.get("links", []) if link.get("rel") == "source")
-    return Chip(chip_id, item.id, href, grid, days, _footprint(item, grid), sources)
+    return Chip(chip_id, item.id, href, grid, days, footprint, sources)
 
 
 def _declared_grid(item: Item, asset: str) -> Grid | None:
@@ -192,9 +208,11 @@ def _unreadable(chip_id: str, href: str, error: BaseException) -> BadLabel:
     return BadLabel(f"Chip {chip_id}: cannot read the label raster {href}: {cause} Fetch it again, or leave the chip out with chips=[...].")
 
 
-def _footprint(item: Item, grid: Grid) -> Geometry:
+def _footprint(chip_id: str, item: Item, grid: Grid) -> Geometry:
     """The item's geometry; the grid's outline where the item has none."""
     import shapely
+    from rasterio._err import CPLE_BaseError  # what GDAL says of a CRS is passed on as it is
+    from rasterio.errors import RasterioError
     from rasterio.warp import transform
 
     from lcnkit.geometry import geometry_of
@@ -203,7 +221,10 @@ def _footprint(item: Item, grid: Grid) -> Geometry:
     if published is not None:
         return published
     xs, ys = grid.corners
-    return shapely.Polygon(zip(*transform(grid.crs, "EPSG:4326", xs, ys), strict=True))
+    try:
+        return shapely.Polygon(zip(*transform(grid.crs, "EPSG:4326", xs, ys), strict=True))
+    except (RasterioError, CPLE_BaseError, ValueError) as error:
+        raise BadLabel(f"Chip {chip_id}: its CRS {grid.crs[:60]} cannot be brought to lon/lat. Give the label item a geometry.") from error
 
 
 def _item_id(path: str, item: Item | str) -> str:

@@ -19,6 +19,7 @@ from lcnkit.errors import ChipError, LcnkitError, OutputFull
 from lcnkit.labels import read_classes
 from lcnkit.model import Chip, Failure, Frame, Image, Receipt, Sample
 from lcnkit.output import guarded
+from lcnkit.secrets import scrub
 from lcnkit.settings import LabelOptions
 
 log = logging.getLogger(__name__)
@@ -73,10 +74,10 @@ class Recipe:
         except OutputFull:
             raise
         except LcnkitError as error:
-            return Failure(task.chip.id, steps.current, type(error).__name__, str(error))
+            return Failure(task.chip.id, steps.current, type(error).__name__, scrub(str(error)))
         except Exception as error:  # a plugin's mistake, or ours: it costs this chip, and is recorded in full
-            log.debug("chip %s: %s", task.chip.id, traceback.format_exc())
-            return Failure(task.chip.id, steps.current, type(error).__name__, f"{error} ({_place(error)})")
+            log.debug("chip %s: %s", task.chip.id, scrub(traceback.format_exc()))
+            return Failure(task.chip.id, steps.current, type(error).__name__, f"{scrub(str(error))} ({_place(error)})")
 
     def _make(self, task: Task, steps: Steps) -> Receipt:
         with steps.step("label"):
@@ -113,8 +114,7 @@ class Recipe:
 def spread(image: Image, positions: list[int], n_frames: int) -> Image:
     """The image with its frames at ``positions`` of ``n_frames``; the others hold no valid data (nodata, or NaN)."""
     shape = (n_frames, *image.values.shape[1:])
-    empty = np.nan if np.issubdtype(image.values.dtype, np.floating) else image.nodata or 0
-    values, valid = np.full(shape, empty, dtype=image.values.dtype), np.zeros(shape, dtype=bool)
+    values, valid = np.full(shape, _empty(image), dtype=image.values.dtype), np.zeros(shape, dtype=bool)
     values[positions], valid[positions] = image.values, image.valid
     scaling: dict[str, Any] = {}
     for name, default in (("scale", 1.0), ("offset", 0.0)):
@@ -123,6 +123,14 @@ def spread(image: Image, positions: list[int], n_frames: int) -> Image:
             scaling[name] = np.full(shape[:2], default)
             scaling[name][positions] = published
     return dataclasses.replace(image, values=values, valid=valid, **scaling)
+
+
+def _empty(image: Image) -> float:
+    """The value of a frame that holds nothing: NaN, the nodata value, or 0 where the dtype cannot hold it."""
+    if np.issubdtype(image.values.dtype, np.floating):
+        return float("nan")
+    limits = np.iinfo(image.values.dtype)
+    return image.nodata if image.nodata is not None and limits.min <= image.nodata <= limits.max else 0
 
 
 def _checked(new: Any, old: Image, transform: Transform) -> Image:

@@ -95,7 +95,7 @@ def build(cls: type[C], values: Mapping[str, Any], where: str) -> C:
         if name not in fields:
             raise UnknownName(f"{where} has no option {name!r}; it has {listing(fields)}.{did_you_mean(name, fields)}")
     for name, field in fields.items():
-        if given.get(name, None) == "???" or (name not in given and _default_text(field) == "required"):
+        if given.get(name) == "???" or (name not in given and _default_text(field) == "required"):
             raise ConfigError(f"{where} needs the option {name!r}: set it with {where}.{name}=VALUE")
     converted = {name: _convert(value, hints[name], f"{where}.{name}") for name, value in given.items()}
     try:

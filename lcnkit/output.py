@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from lcnkit.errors import OutputError, OutputFull
+from lcnkit.errors import OutputError, OutputFull, SetupError
 from lcnkit.model import Receipt
 
 #: Work in progress lives here, below the output folder; it is gone when the run has ended.
@@ -69,7 +69,9 @@ class OutputFolder:
     def record(self, receipt: Receipt) -> None:
         """Remember a sample that is written, so that a later run need not make it again."""
         with guarded(self.path, "write the journal"), self._journal.open("ab") as file:
-            file.write((json.dumps(receipt.as_dict()) + "\n").encode())
+            # A line that a full disk or a kill has torn must not take the next one with it.
+            torn = file.tell() > 0 and not _ends_a_line(self._journal)
+            file.write((b"\n" if torn else b"") + (json.dumps(receipt.as_dict()) + "\n").encode())
 
     def receipts(self) -> dict[str, Receipt]:
         """What earlier runs finished, by chip, as far as the files are still there in full length."""
@@ -77,7 +79,9 @@ class OutputFolder:
         for values in (*_manifest_samples(self.path), *_journal_lines(self._journal)):
             try:
                 receipt = Receipt.from_dict(values)
-                whole = (self.path / receipt.file).stat().st_size >= receipt.offset + receipt.size
+                entry = self.path / receipt.file
+                # A sample may be a folder (zarr): then being there has to do.
+                whole = entry.is_dir() or entry.stat().st_size >= receipt.offset + receipt.size
             except (OSError, TypeError, KeyError, AttributeError):
                 continue  # a torn line or a file that is gone: the sample is made again
             if whole:
@@ -105,21 +109,43 @@ def claim(path: Path, config: Mapping[str, Any], *, overwrite: bool) -> Iterator
     with guarded(path, "make the output folder"):
         state.mkdir(parents=True, exist_ok=True)
     lock = FileLock(state / "lock")
-    try:
-        with guarded(path, "lock the output folder"):
+    with guarded(path, "lock the output folder"):
+        try:
             lock.acquire(timeout=0)
-    except Timeout as error:
-        raise OutputError(f"Another run is using {path}. Wait for it to end, or choose another folder with output_dir=PATH.") from error
+        except Timeout as error:  # which is an OSError too
+            raise OutputError(f"Another run is using {path}. Wait for it to end, or choose another folder with output_dir=PATH.") from error
     try:
-        yield _prepared(path, config, overwrite=overwrite)
+        folder = _prepared(path, config, overwrite=overwrite)
+        try:
+            yield folder
+        except SetupError as error:
+            if not folder.resumed and not isinstance(error, OutputFull):
+                _forget_start(path)
+            raise
     finally:
-        lock.release()
-        if not any(entry.name != "lock" for entry in state.iterdir()):
+        # The folder of the state goes before the lock is given up: afterwards it may be another run's.
+        if not any(entry.name != "lock" for entry in _entries(state)):
             shutil.rmtree(state, ignore_errors=True)
+        lock.release()
+
+
+def _lies_in(plan: Path, path: Path) -> bool:
+    return path.resolve() in (plan.resolve(), plan.resolve().parent)
+
+
+def _forget_start(path: Path) -> None:
+    """Leave no record of a run that could not start, so that the corrected command may use the folder."""
+    if not (path / STATE / "journal.jsonl").exists():
+        for file in (path / STATE / "run.json", path / SELECTION):
+            file.unlink(missing_ok=True)
 
 
 def _prepared(path: Path, config: Mapping[str, Any], *, overwrite: bool) -> OutputFolder:
     earlier = _earlier_config(path)
+    if overwrite and config.get("plan") and _lies_in(Path(str(config["plan"])), path):
+        raise OutputError(
+            f"overwrite=true would remove plan={config['plan']} before it is read. Copy it to another folder, or give another output_dir."
+        )
     if overwrite:
         with guarded(path, "remove the earlier data set"):
             _wipe(path)
@@ -134,6 +160,10 @@ def _prepared(path: Path, config: Mapping[str, Any], *, overwrite: bool) -> Outp
             f"{path} holds a data set of another configuration: {'; '.join(differences(earlier, config))}. "
             "Choose another folder with output_dir=PATH, or replace it with overwrite=true."
         )
+    with guarded(path, "remove what a killed run left half written"):
+        for folder in (path, path / "items", path / STATE):
+            for entry in folder.glob(".*.partial"):
+                entry.unlink()
     if earlier is None:
         with guarded(path, "write"):
             write_json(path / STATE / "run.json", config)
@@ -192,7 +222,13 @@ def _manifest_samples(path: Path) -> Sequence[Mapping[str, Any]]:
         samples: Sequence[Mapping[str, Any]] = json.loads((path / MANIFEST).read_bytes())["samples"]
     except (OSError, ValueError, KeyError, TypeError):
         return ()
-    return samples
+    return [sample for sample in samples if isinstance(sample, Mapping)] if isinstance(samples, list) else ()
+
+
+def _ends_a_line(journal: Path) -> bool:
+    with journal.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read() == b"\n"
 
 
 def _journal_lines(journal: Path) -> Iterator[Mapping[str, Any]]:
@@ -202,9 +238,15 @@ def _journal_lines(journal: Path) -> Iterator[Mapping[str, Any]]:
         return
     for line in lines:
         try:
-            yield json.loads(line)
+            values = json.loads(line)
         except ValueError:
             continue  # the line being written when the run was killed
+        if isinstance(values, Mapping):
+            yield values
+
+
+def _entries(folder: Path) -> list[Path]:
+    return list(folder.iterdir()) if folder.is_dir() else []
 
 
 _OURS = ("items.pkl", "items", SELECTION, MANIFEST, FAILURES, "report.html")
@@ -216,14 +258,15 @@ def _looks_used(path: Path) -> list[str]:
 
 def _wipe(path: Path) -> None:
     """Remove what a run leaves, and nothing else that may lie in the folder."""
-    written = {str(sample.get("file", "")).split("/")[0] for sample in _manifest_samples(path)} - {"", ".", ".."}
+    samples = [*_manifest_samples(path), *_journal_lines(path / STATE / "journal.jsonl")]
+    written = {str(sample.get("file", "")).split("/")[0] for sample in samples} - {"", ".", "..", STATE}
     for name in {*_OURS, *written, ".hydra"}:
         entry = path / name
         if entry.is_dir() and not entry.is_symlink():
             shutil.rmtree(entry)
         else:
             entry.unlink(missing_ok=True)
-    for entry in (path / STATE).iterdir():
+    for entry in _entries(path / STATE):
         if entry.is_dir():
             shutil.rmtree(entry)
         elif entry.name != "lock":

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from lcnkit.candidates import complete
 from lcnkit.cloud import MaskRecipe, measure
-from lcnkit.contracts import Outcome, Pool, Query, chooses_by_period, frames_wanted
-from lcnkit.errors import NoCandidates, OutputFull
+from lcnkit.contracts import Catalog, Outcome, Pool, Query, chooses_by_period, frames_wanted
+from lcnkit.errors import ChipError, NoCandidates, OutputFull, UnknownName, did_you_mean, listing
 from lcnkit.labels import LabelSet, read_labels, without_links
 from lcnkit.make import Recipe, Task
 from lcnkit.manifest import write_failures, write_manifest
@@ -51,6 +51,8 @@ class Report:
     """Wall time of ``plan`` and ``make``; work time of each step, summed over workers."""
     stopped: str = ""
     """Why the run ended before its last chip, if it did."""
+    hints: tuple[str, ...] = ()
+    """What a user may have overlooked."""
 
     @property
     def status(self) -> int:
@@ -126,6 +128,7 @@ def make_plan(run: Run, output: OutputFolder, pool: Pool, registry: Registry) ->
     with guarded(output.path, "write the plan"):
         save_plan(plan, output.path / SELECTION)
     tasks, dropped, failures = _tasks(run, labels, plan, collection)
+    _refuse_unknown_bands(source.catalog, tasks, bands)
     log.info("plan       %d candidates, %d chosen for %d chips: %s", len(plan.table), plan.table["selected"].sum(), len(tasks), SELECTION)
     return Prepared(run, name, collection, bands, labels, plan, tasks, dropped, (*labels.failures, *failures))
 
@@ -137,7 +140,8 @@ def _candidates(run: Run, labels: LabelSet, collection: str, name: str, pool: Po
     table = complete(found, name, {chip.id: chip.interval for chip in labels.chips}, run.n_periods)
     mask = run.dataset.cloud_assets.get(name)
     if mask and run.cloud != "metadata":
-        recipe = MaskRecipe(run.source.catalog, run.source.reader, mask, run.cloud_threshold)
+        classes = tuple(run.dataset.cloud_classes.get(name, ()))
+        recipe = MaskRecipe(run.source.catalog, run.source.reader, mask, run.cloud_threshold, classes)
         chips = {chip.id: chip for chip in labels.chips}
         table = measure(table, chips, recipe, pool, force=run.cloud == "mask")
     return table
@@ -149,7 +153,7 @@ def _tasks(run: Run, labels: LabelSet, plan: Plan, collection: str) -> tuple[tup
     dropped: list[str] = []
     failures: list[Failure] = []
     gaps: list[tuple[str, int]] = []
-    found: Mapping[str, int] = plan.table["chip_id"].value_counts().to_dict()
+    found = {str(chip): int(count) for chip, count in plan.table["chip_id"].value_counts().items()}
     planned = set(plan.chip_ids)
     chips = [chip for chip in labels.chips if chip.id in planned]
     for chip, frames in frames_by_chip(plan.table, chips, plan.n_periods, plan.shape):
@@ -164,6 +168,32 @@ def _tasks(run: Run, labels: LabelSet, plan: Plan, collection: str) -> tuple[tup
     if run.when_empty == "error":
         refuse_gaps(gaps)
     return tuple(tasks), tuple(dropped), tuple(failures)
+
+
+# So many items are looked at before a band counts as unknown; the failures of single chips are theirs alone.
+_SAMPLED_ITEMS = 5
+
+
+def _refuse_unknown_bands(catalog: Catalog, tasks: tuple[Task, ...], bands: tuple[str, ...]) -> None:
+    """Stop at once where a band is misspelt, instead of failing chip after chip.
+
+    Raises:
+        UnknownName: Items from all over the run lack the band.
+    """
+    sampled = tasks[:: max(1, len(tasks) // _SAMPLED_ITEMS)][:_SAMPLED_ITEMS]
+    hrefs = [next(frame.item_href for frame in task.frames if not frame.missing) for task in sampled]
+    known: set[str] = set()
+    for href in hrefs:
+        try:
+            known.update(catalog.items([href])[0].assets)
+        except ChipError:
+            return  # an archive with holes: each chip says for itself what it lacks
+    for band in bands:
+        if known and band not in known:
+            raise UnknownName(
+                f"bands={band}: none of {len(hrefs)} items looked at has such an asset; they have {listing(sorted(known))}."
+                f"{did_you_mean(band, known)}"
+            )
 
 
 def _nothing(run: Run, chip: Chip, collection: str, found: int) -> Failure:
@@ -246,6 +276,7 @@ def _finish(prepared: Prepared, output: OutputFolder, config: Mapping[str, Any],
     receipts = [every[task.chip.id] for task in prepared.tasks if task.chip.id in every]
     failures = _in_order(prepared, (*prepared.failures, *outcome.failures))
     run, stopped = prepared.run, outcome.stopped
+    hints: tuple[str, ...] = ()
     try:
         write_failures(output.path, failures)
         if not stopped and (receipts or not failures):
@@ -260,7 +291,8 @@ def _finish(prepared: Prepared, output: OutputFolder, config: Mapping[str, Any],
                 ),
             }
             about = {"name": prepared.source, "collection": prepared.collection, "bands": _bands(receipts, prepared)}
-            write_manifest(output.path, config, prepared.labels, about, receipts, counts, prepared.plan.n_periods)
+            manifest = write_manifest(output.path, config, prepared.labels, about, receipts, counts, prepared.plan.n_periods)
+            hints = _hints(manifest, run)
             output.forget_state()
     except OutputFull as error:
         stopped = stopped or str(error)
@@ -273,6 +305,20 @@ def _finish(prepared: Prepared, output: OutputFolder, config: Mapping[str, Any],
         shapes=tuple(sorted({tuple(shape) for receipt in receipts for shape in receipt.shapes.values()})),
         seconds={},
         stopped=stopped,
+        hints=hints,
+    )
+
+
+def _hints(manifest: Mapping[str, Any], run: Run) -> tuple[str, ...]:
+    """A class called "No Data" that is left among the classes would be trained as one."""
+    total = sum(entry["pixels"] for entry in manifest["classes"])
+    return tuple(
+        f"class {entry['value']}, {entry['name']!r}, is {entry['pixels'] / total:.1%} of the label pixels; label.ignore=[{entry['value']}] "
+        f"makes it {run.label.ignore_index}, which loss functions can skip"
+        for entry in manifest["classes"]
+        if entry["pixels"]
+        and str(entry["name"]).lower() in ("no data", "nodata", "unlabelled", "unlabeled")
+        and entry["value"] not in run.label.ignore
     )
 
 

@@ -9,6 +9,7 @@ import inspect
 import logging
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from types import ModuleType
 from typing import Any
 
@@ -33,6 +34,7 @@ KINDS: dict[str, type] = {
 
 BUILT_IN = (
     "catalog.static",
+    "catalog.api",
     "strategy.season_min_cc",
     "strategy.min_cc",
     "strategy.monthly_plus_best",
@@ -127,9 +129,9 @@ def make_manager() -> tuple[pluggy.PluginManager, dict[str, str]]:
         package = f"{dist.name} {dist.version}" if dist else entry_point.value
         try:
             module = entry_point.load()
-        except Exception as error:  # anything may go wrong in somebody else's module; the others must still work
-            broken[package] = f"{type(error).__name__}: {error}"
-            log.warning("The plugin package %s cannot be loaded: %s", package, broken[package])
+        except Exception as error:
+            broken[package] = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            _warn_once(package, broken[package])
             continue
         if not manager.is_registered(module):
             _register(manager, module, package)
@@ -138,6 +140,12 @@ def make_manager() -> tuple[pluggy.PluginManager, dict[str, str]]:
     except pluggy.PluginValidationError as error:
         raise PluginError(f"{error}{did_you_mean(str(error).split(chr(39))[1], [f'lcnkit_{kind}' for kind in KINDS])}") from error
     return manager, broken
+
+
+@cache
+def _warn_once(package: str, why: str) -> None:
+    """Say it the first time; a run asks for its plugins more than once."""
+    log.warning("The plugin package %s cannot be loaded: %s", package, why)
 
 
 def _register(manager: pluggy.PluginManager, module: ModuleType, package: str) -> None:
@@ -179,10 +187,15 @@ def load_registry(extra: Iterable[ModuleType] = ()) -> Registry:
 def _offered(implementation: Any, kind: str, package: str) -> dict[str, type]:
     """What one hook function answers, checked."""
     where = f"{package}: lcnkit_{kind}()"
-    offered = implementation.function()
+    try:
+        offered = implementation.function()
+    except Exception as error:  # somebody else's function; the message says whose
+        raise PluginError(f"{where} failed with {type(error).__name__}: {error}") from error
     if not isinstance(offered, Mapping):
         raise PluginError(f"{where} must return a dict of classes by name; it returned {type(offered).__name__}.")
     for name, cls in offered.items():
+        if not (isinstance(name, str) and name.isidentifier()):
+            raise PluginError(f"{where}: {name!r} is no name that can be written on the command line: use letters, digits and _.")
         if not (isinstance(cls, type) and dataclasses.is_dataclass(cls)):
             raise PluginError(f"{where}: {name!r} must be a dataclass, the class itself; it is {cls!r}.")
         if not cls.__dataclass_params__.frozen:  # type: ignore[attr-defined]

@@ -11,11 +11,12 @@ import numpy as np
 from lcnkit.contracts import Strategy
 from lcnkit.errors import PlanError, PluginError, listing
 from lcnkit.model import Chip, Frame
-from lcnkit.periods import middle
+from lcnkit.periods import middle, middles_of, nanoseconds
 from lcnkit.settings import WhenEmpty
 
 if TYPE_CHECKING:
     import pandas as pd
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -33,52 +34,108 @@ def choose(strategy: Strategy, candidates: pd.DataFrame, name: str) -> pd.DataFr
     Raises:
         PluginError: The answer breaks the contract.
     """
+    inside = (candidates["period"] > 0).to_numpy()
+    columns = {column: candidates[column].to_numpy(copy=True) for column in ("selected", "rank", "period")}
+    reason = np.where(inside, "", "outside the interval").astype(object)
+    if inside.any():
+        answer = _answer(strategy, candidates[inside], name)
+        for column, values in columns.items():
+            if column in answer.columns:
+                values[inside] = _whole_numbers(answer[column], name)
+        if "reason" in answer.columns:
+            said = answer["reason"].astype(object)
+            reason[inside] = said.where(said.notna(), "").astype(str)
+    outside = columns["selected"] & ((columns["period"] < 1) | (columns["period"] > candidates["n_periods"].to_numpy()))
+    if outside.any():
+        raise PluginError(f"The strategy {name!r} selected {listing(candidates.loc[outside, 'item_id'], 3)}, which are in no period of the interval.")
+    silent = reason == ""
+    reason[silent] = np.where(columns["selected"][silent], f"chosen by {name}", f"not chosen by {name}")
+    return candidates.assign(**columns, reason=reason)
+
+
+def _answer(strategy: Strategy, given: pd.DataFrame, name: str) -> pd.DataFrame:
+    """What the strategy returns, its rows in the order that they were given."""
     import pandas as pd
 
-    inside = candidates[candidates["period"] > 0]
-    answer = strategy.select(inside.copy())
-    if not isinstance(answer, pd.DataFrame) or "selected" not in answer.columns:
-        raise PluginError(f"The strategy {name!r} must return the candidate table with a column `selected`; it returned {type(answer).__name__}.")
-    if len(answer) != len(inside) or not answer.index.sort_values().equals(inside.index.sort_values()):
-        raise PluginError(f"The strategy {name!r} was given {len(inside)} rows and returned {len(answer)}: it must keep every row and the index.")
-    filled = {column: answer[column] for column in ("selected", "rank", "reason", "period") if column in answer.columns}
-    table = pd.concat([inside.assign(**filled), candidates[candidates["period"] < 1].assign(reason="outside the interval")]).reindex(candidates.index)
-    table["selected"] = table["selected"].fillna(False).astype(bool)
-    table["rank"] = pd.to_numeric(table["rank"]).fillna(0).astype("int64")
-    outside = table["selected"] & (table["period"] < 1)
-    if outside.any():
-        raise PluginError(f"The strategy {name!r} selected {listing(table.loc[outside, 'item_id'], 3)}, outside the interval (period 0).")
-    silent = table["reason"].fillna("") == ""
-    table["reason"] = table["reason"].where(~silent, np.where(table["selected"], f"chosen by {name}", f"not chosen by {name}"))
-    return table
+    answer = strategy.select(given.copy())
+    if not isinstance(answer, pd.DataFrame):
+        raise PluginError(f"The strategy {name!r} must return the candidate table; it returned {type(answer).__name__}.")
+    if "selected" not in answer.columns:
+        raise PluginError(f"The strategy {name!r} must fill the column `selected`; it returned the columns {listing(map(str, answer.columns))}.")
+    if len(answer) != len(given) or not answer.index.is_unique or not answer.index.isin(given.index).all():
+        raise PluginError(f"The strategy {name!r} was given {len(given)} rows and returned {len(answer)}: it must keep every row and the index.")
+    return answer.reindex(given.index)
+
+
+def _whole_numbers(column: pd.Series, name: str) -> NDArray[np.int64]:
+    """A column of the answer as integers, 0 where it says nothing; ``selected`` holds 0 and 1."""
+    import pandas as pd
+
+    numbers = pd.to_numeric(column, errors="coerce").to_numpy("float64", na_value=np.nan)
+    silent = column.isna().to_numpy()
+    most = 1 if column.name == "selected" else 2**53
+    wrong = ~silent & ~((numbers >= 0) & (numbers <= most) & (numbers == np.trunc(numbers)))
+    if wrong.any():
+        found = listing((repr(value) for value in column[wrong].unique().tolist()), 3)
+        wanted = "True or False" if column.name == "selected" else "whole numbers, 0 or more"
+        raise PluginError(f"The strategy {name!r} wrote {found} into the column `{column.name}`; it must hold {wanted}.")
+    return np.where(silent, 0, numbers).astype("int64")
 
 
 def fill_nearest(table: pd.DataFrame) -> pd.DataFrame:
-    """Give each empty period the closest acquisition in time of a neighbouring period, as a row of its own.
+    """Give each empty period the closest acquisition in time of another period, as a row of its own.
 
-    Only acquisitions that the strategy did not rule out (rank above 0, or chosen) are taken. The added row says
-    in ``reason`` where it comes from.
+    Distance is to the middle of the empty period; equally close ones go by cloud cover, then date, then item id. Only
+    acquisitions that the strategy did not rule out (rank above 0, or chosen) are taken, and only chips for which it
+    chose anything are filled. The added row says in ``reason`` where it comes from.
     """
     import pandas as pd
 
     usable = table[(table["period"] > 0) & ((table["rank"] > 0) | table["selected"])]
-    added = []
-    for chip_id, rows in usable.groupby("chip_id", sort=False):
-        n_periods = int(rows["n_periods"].iloc[0])
-        filled = set(rows.loc[rows["selected"], "period"])
-        empty = [period for period in range(1, n_periods + 1) if period not in filled]
-        if not empty or not filled:
-            continue
-        start, end = (rows[name].iloc[0].tz_localize(None).to_datetime64() for name in ("interval_start", "interval_end"))
-        times = rows["datetime"].dt.tz_localize(None).to_numpy()
-        for period, centre in zip(empty, middle(start, end, n_periods, np.array(empty)), strict=True):
-            distance = np.abs((times - centre).astype("int64"))
-            order = np.lexsort((rows["item_id"].to_numpy(dtype=str), rows["datetime"], rows["cloud_cover"].fillna(101), distance))
-            nearest = rows.iloc[[order[0]]]
-            came_from = int(nearest["period"].iloc[0])
-            reason = f"nearest in time: period {period} has no candidate, this is of period {came_from}"
-            added.append(nearest.assign(period=period, selected=True, rank=1, reason=reason))
-    return pd.concat([table, *added], ignore_index=True) if added else table
+    gaps = _gaps(usable)
+    parts = [_nearest(usable[usable["chip_id"].isin(part["chip_id"])], part) for part in _in_parts(gaps)]
+    return pd.concat([table, *parts], ignore_index=True) if parts else table
+
+
+def _gaps(usable: pd.DataFrame) -> pd.DataFrame:
+    """``chip_id``, ``empty`` and ``centre``: the periods without a chosen row, of chips that have one, and their middles (ns)."""
+    import pandas as pd
+
+    chosen = usable[usable["selected"]]
+    chips = chosen.drop_duplicates("chip_id")[["chip_id", "interval_start", "interval_end", "n_periods"]]
+    periods = [np.arange(1, number + 1) for number in chips["n_periods"]]
+    every = chips.loc[chips.index.repeat([len(numbers) for numbers in periods])]
+    every = every.assign(period=np.concatenate([*periods, np.empty(0, "int64")]))
+    filled = pd.MultiIndex.from_frame(chosen[["chip_id", "period"]])
+    empty = every[~pd.MultiIndex.from_frame(every[["chip_id", "period"]]).isin(filled)]
+    return pd.DataFrame({"chip_id": empty["chip_id"], "empty": empty["period"], "centre": middles_of(empty).astype("int64")}).reset_index(drop=True)
+
+
+#: Gaps are filled so many at a time: each is compared with every acquisition of its chip.
+_GAPS_AT_ONCE = 20_000
+
+
+def _in_parts(gaps: pd.DataFrame) -> list[pd.DataFrame]:
+    return [gaps.iloc[start : start + _GAPS_AT_ONCE] for start in range(0, len(gaps), _GAPS_AT_ONCE)]
+
+
+def _nearest(usable: pd.DataFrame, gaps: pd.DataFrame) -> pd.DataFrame:
+    """A row for each gap that can be filled, in the order of the gaps."""
+    pairs = gaps.assign(gap=np.arange(len(gaps))).merge(
+        usable.assign(row=np.arange(len(usable)))[["chip_id", "period", "datetime", "row"]], on="chip_id"
+    )
+    pairs = pairs[pairs["period"] != pairs["empty"]]
+    distance = np.abs(nanoseconds(pairs["datetime"]) - pairs["centre"])
+    pairs = pairs[distance == distance.groupby(pairs["gap"]).transform("min")]
+    rows = usable.iloc[pairs["row"]]
+    order = np.lexsort((rows["item_id"].to_numpy(dtype=str), rows["datetime"], rows["cloud_cover"].fillna(np.inf), pairs["gap"]))
+    best = pairs.iloc[order].drop_duplicates("gap")
+    reasons = [
+        f"nearest in time: period {empty} has no candidate, this is of period {period}"
+        for empty, period in zip(best["empty"].tolist(), best["period"].tolist(), strict=True)
+    ]
+    filled: pd.DataFrame = usable.iloc[best["row"]].assign(period=best["empty"].to_numpy(), selected=True, rank=1, reason=reasons)
+    return filled
 
 
 def frames_by_chip(table: pd.DataFrame, chips: Sequence[Chip], n_periods: int, shape: Shape) -> Iterator[tuple[Chip, tuple[Frame, ...]]]:
@@ -117,5 +174,5 @@ def refuse_gaps(gaps: Sequence[tuple[str, int]]) -> None:
         PlanError: There is a gap; the message names the first ones.
     """
     if gaps:
-        named = listing((f"{chip} (period {period})" for chip, period in gaps), 5)
-        raise PlanError(f"{len(gaps)} periods have no acquisition: {named}. Choose when_empty=pad, drop or nearest, or fewer periods.")
+        named = listing((f"{chip} ({f'period {period}' if period else 'too few acquisitions'})" for chip, period in gaps), 5)
+        raise PlanError(f"{len(gaps)} frames have no acquisition: {named}. Choose when_empty=pad, drop or nearest, or fewer periods.")

@@ -31,7 +31,9 @@ class Dataset:
     bands: dict[str, dict[str, list[str]]] = field(default_factory=dict)
     """Band lists by source and name: what bands=rgb means."""
     cloud_assets: dict[str, str] = field(default_factory=dict)
-    """The cloud-mask asset of each source (cloud probability, percent)."""
+    """The cloud-mask asset of each source: cloud probability in percent, or classes where `cloud_classes` says so."""
+    cloud_classes: dict[str, list[int]] = field(default_factory=dict)
+    """Sources whose cloud mask holds classes, and which of them are clouds; Sentinel-2's SCL: [8, 9, 10]."""
     label_asset: str = "labels"
     """Key of the label raster among the label item's assets."""
     demo: dict[str, Any] | None = None
@@ -134,10 +136,15 @@ class Run:
             raise ConfigError(f"n_periods is {self.n_periods!r}; it must be a whole number of at least 1, e.g. n_periods=5")
         _one_of("when_empty", self.when_empty, get_args(WhenEmpty))
         _one_of("cloud", self.cloud, get_args(Cloud))
-        _within("cloud_threshold", self.cloud_threshold, 100.0)
+        if self.cloud_threshold is not None:
+            _within("cloud_threshold", self.cloud_threshold, 100.0)
         _within("min_coverage", self.min_coverage, 1.0)
         if isinstance(self.chips, int) and self.chips < 1:
             raise ConfigError(f"chips is {self.chips}; a number of chips must be at least 1 (null: all)")
+        if self.chips == ():
+            raise ConfigError("chips is an empty list; name at least one chip, or leave it out for all (chips=null)")
+        if not isinstance(self.overwrite, bool):
+            raise ConfigError(f"overwrite is {self.overwrite!r}; it must be true or false")
         if len(self.sources) != 1:
             raise ConfigError(f"a run has one source for now; this one has {len(self.sources)}")
 
@@ -150,12 +157,12 @@ class Run:
 def source_name(dataset: Dataset, collection: str) -> str:
     """What a source collection is called in the run: the data set's word for it, else its id."""
     known = {*dataset.bands, *dataset.cloud_assets}
-    return next((name for name in sorted(known) if collection.endswith(name)), None) or _only_word(dataset, known) or collection
+    return next((name for name in sorted(known) if collection.endswith(name)), None) or _first_release(collection, known) or collection
 
 
-def _only_word(dataset: Dataset, known: set[str]) -> str | None:
+def _first_release(collection: str, known: set[str]) -> str | None:
     """The first release of LandCoverNet calls its one collection ``..._source``: that is Sentinel-2."""
-    return "sentinel_2" if dataset.source is None and "sentinel_2" in known else None
+    return "sentinel_2" if collection.endswith("source") and "sentinel_2" in known else None
 
 
 def _one_of(name: str, value: Any, known: tuple[str, ...]) -> None:
@@ -164,8 +171,6 @@ def _one_of(name: str, value: Any, known: tuple[str, ...]) -> None:
 
 
 def _within(name: str, value: Any, top: float) -> None:
-    if value is None:
-        return
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= top:
         raise ConfigError(f"{name} is {value!r}; it must be a number from 0 to {top:g}")
 
@@ -191,7 +196,9 @@ def as_names(key: str, value: Any) -> str | tuple[str, ...]:
         return value
     if isinstance(value, list | tuple) and all(isinstance(entry, str) for entry in value):
         return tuple(value)
-    raise ConfigError(f"{key} is {value!r}; it must be a name or a list of names, e.g. {key}=[B04,B03,B02]")
+    example = "[B04,B03,B02]" if key == "bands" else "[28QDE_00,28QDE_01]"
+    number = "" if key == "bands" else "a number, "
+    raise ConfigError(f"{key} is {value!r}; it must be {number}a name or a list of names, e.g. {key}={example}")
 
 
 def as_chips(value: Any) -> int | tuple[str, ...] | None:

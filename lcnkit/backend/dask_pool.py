@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,7 @@ class DaskPool(Pool):
 
     def map(self, function: Callable[[T], R], tasks: Iterable[T]) -> Iterator[Outcome[R]]:
         """See `lcnkit.contracts.Pool.map`."""
+        import cloudpickle
         from distributed import as_completed
 
         client: Any = self._connect()
@@ -42,7 +44,10 @@ class DaskPool(Pool):
                 batch = list(islice(numbered, self._batch or guess_batch(len(sizes), threads)))
                 if not batch:
                     return
-                future = client.submit(run_batch, function, [task for _, task in batch], pure=False)
+                # Pickled here and read inside the task: what a worker cannot import is then the task's error. Left
+                # to Dask, it would end the worker's connection, and the run would wait for ever.
+                payload = cloudpickle.dumps((function, [task for _, task in batch]))
+                future = client.submit(run_batch, payload, len(batch), pure=False)
                 sizes[future.key] = [index for index, _ in batch]
                 running.add(future)
 
@@ -67,15 +72,34 @@ def guess_batch(in_flight: int, threads: int) -> int:
     return 1 if in_flight < threads else 4
 
 
-def run_batch(function: Callable[[T], R], tasks: list[T]) -> list[tuple[R | None, BaseException | None]]:
-    """Run a batch on a worker; an error of one task does not end the others."""
-    done: list[tuple[R | None, BaseException | None]] = []
+def run_batch(payload: bytes, size: int) -> list[tuple[Any, BaseException | None]]:
+    """Run a batch on a worker; an error of one task does not end the others.
+
+    Args:
+        payload: The pickled function and list of tasks.
+        size: How many tasks there are, should they not be readable here.
+    """
+    try:
+        function, tasks = pickle.loads(payload)
+    except Exception as error:  # above all a plugin that is not installed here
+        lost = RuntimeError(f"the worker cannot load the task ({type(error).__name__}: {error}); install the same packages there")
+        return [(None, lost)] * size
+    done: list[tuple[Any, BaseException | None]] = []
     for task in tasks:
         try:
             done.append((function(task), None))
         except Exception as error:  # a task's error is its outcome
-            done.append((None, error))
+            done.append((None, portable(error)))
     return done
+
+
+def portable(error: Exception) -> BaseException:
+    """The error, or one that says the same where it does not survive the way to the client."""
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:  # an exception class may do anything when it is made again
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error
 
 
 def _reason(future: object) -> BaseException:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import os
 from collections.abc import Iterator
@@ -56,17 +57,23 @@ class Local(Backend):
 
     @contextmanager
     def _client(self) -> Iterator[Client]:
+        import dask
         from distributed import Client, LocalCluster
 
         workers = self.workers or available_cores()
+        # Dask has the C library give freed memory back at once; a chip's arrays are wanted again for the next one.
+        keep_memory = {"distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": 1 << 28}
         with (
             quiet_logs(),
+            dask.config.set(keep_memory),
             LocalCluster(  # type: ignore[no-untyped-call]
                 n_workers=workers,
                 threads_per_worker=self.threads,
                 memory_limit=self.memory_limit,
-                dashboard_address=self.dashboard,
+                dashboard_address=self.dashboard or "127.0.0.1:0",
+                scheduler_kwargs={"dashboard": self.dashboard is not None},
                 silence_logs=logging.CRITICAL,
+                preload="lcnkit.backend.worker_preload",
             ) as cluster,
             Client(cluster) as client,  # type: ignore[no-untyped-call]
         ):
@@ -93,7 +100,10 @@ def available_cores() -> int:
 
 def _where(workers: int, threads: int, link: str) -> str:
     text = f"backend    local: {workers} worker{'s' if workers > 1 else ''} with {threads} thread{'s' if threads > 1 else ''}"
-    return f"{text}, dashboard {link}" if link else text
+    if not link:
+        return text
+    missing = "" if importlib.util.find_spec("bokeh") else " (nothing to see without bokeh: pip install 'lcnkit[dashboard]')"
+    return f"{text}, dashboard {link}{missing}"
 
 
 @hookimpl

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lcnkit.archive import Archive, Collection, load_item
+from lcnkit.archive import Archive, Collection, folder_of, load_item
 from lcnkit.candidates import empty_search, match
 from lcnkit.contracts import Catalog, Query
 from lcnkit.errors import DataError, UnreadableAsset
@@ -17,6 +17,7 @@ from lcnkit.geometry import coverage, geometry_of
 from lcnkit.hookspecs import hookimpl
 from lcnkit.model import Chip, Item
 from lcnkit.model.href import join, relative_to
+from lcnkit.ownership import owner_by_id
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,7 +59,8 @@ class Static(Catalog):
 
     def items(self, hrefs: Sequence[str]) -> list[Item]:
         """See `lcnkit.contracts.Catalog.items`."""
-        loaded = [load_item(join(self._root(), href)) for href in hrefs]
+        folder = folder_of(self._root())
+        loaded = [load_item(join(folder, href)) for href in hrefs]
         for item in loaded:
             if isinstance(item, str):
                 raise UnreadableAsset(f"{item}. It was there when the plan was made: fetch it again, or plan anew with overwrite=true.")
@@ -87,7 +89,7 @@ def crawl(collection: Collection, root: str) -> tuple[pd.DataFrame, list[str]]:
         properties = item.properties
         # A composite has no datetime of its own: it counts where its range begins.
         when = properties.get("datetime") or properties.get("start_datetime")
-        key = repr(item.document.get("geometry") or item.document.get("bbox"))
+        key = repr((item.document.get("geometry"), item.document.get("bbox")))
         if key not in outlines:
             outlines[key] = geometry_of(item.document)
         if not when:
@@ -109,7 +111,7 @@ def crawl(collection: Collection, root: str) -> tuple[pd.DataFrame, list[str]]:
 def _owners(items: pd.DataFrame, chips: Sequence[Chip], query: Query, root: str) -> np.ndarray:
     """The chip each item was cut for, ``""`` where it is no chip: by its id, else by the one label that links to it."""
     owners = np.array(
-        [_owner_by_id(item_id, collection, query.chip_ids) for item_id, collection in zip(items["item_id"], items["collection"], strict=True)],
+        [owner_by_id(item_id, collection, query.chip_ids) for item_id, collection in zip(items["item_id"], items["collection"], strict=True)],
         dtype=object,
     )
     linked = _linked(chips)
@@ -121,16 +123,6 @@ def _owners(items: pd.DataFrame, chips: Sequence[Chip], query: Query, root: str)
             if min(*coverage([chip.footprint], [outline]), *coverage([outline], [chip.footprint])) >= _SAME_OUTLINE:
                 owners[position] = chip.id
     return owners
-
-
-def _owner_by_id(item_id: str, collection: str, chip_ids: frozenset[str]) -> str:
-    """LandCoverNet: ``COLLECTION_CHIP_DATE``."""
-    rest = item_id.removeprefix(f"{collection}_")
-    while rest:
-        if rest in chip_ids:
-            return rest
-        rest = rest.rpartition("_")[0]
-    return ""
 
 
 def _linked(chips: Sequence[Chip]) -> Mapping[str, Chip]:

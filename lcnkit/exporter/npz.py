@@ -16,6 +16,7 @@ from lcnkit.contracts import Exporter
 from lcnkit.exporter.receipts import facts_of, shapes_of
 from lcnkit.hookspecs import hookimpl
 from lcnkit.model import Frame, Grid, Image, Receipt, Sample
+from lcnkit.model.sample import valid_of
 from lcnkit.output import whole_file
 
 if TYPE_CHECKING:
@@ -96,21 +97,24 @@ def _write_zip(arrays: Mapping[str, NDArray[Any]], file: Any, compression: int) 
             entry = zipfile.ZipInfo(f"{name}.npy", _DATE)
             entry.compress_type = compression
             with archive.open(entry, "w", force_zip64=True) as member:
+                plain = np.asarray(array, order="C")
                 header = io.BytesIO()
-                np.lib.format.write_array_header_1_0(header, np.lib.format.header_data_from_array_1_0(np.ascontiguousarray(array)))
+                np.lib.format.write_array_header_1_0(header, np.lib.format.header_data_from_array_1_0(plain))
                 member.write(header.getvalue())
                 # One write of the whole buffer: numpy's own loop copies it in small pieces.
-                member.write(np.ascontiguousarray(array).data if array.ndim and array.dtype.kind not in "MU" else array.tobytes())
+                member.write(plain.data if plain.ndim and plain.dtype.kind not in "MU" else plain.tobytes())
 
 
 def sample_of(arrays: Mapping[str, NDArray[Any]], grid: Grid) -> Sample:
     """The sample that `arrays_of` took apart."""
     attrs = json.loads(str(arrays["attrs"]))
     values, source = arrays["image"], str(arrays["source"])
-    nodata = float(arrays["nodata"])
-    is_float = np.issubdtype(values.dtype, np.floating)
-    # Per band for floats (NaN); files keep one mask for all bands, which is right for all others.
-    valid = ~np.isnan(values) if is_float else np.broadcast_to(arrays["valid"][:, None], values.shape)
+    stored = float(arrays["nodata"])
+    nodata = stored if np.issubdtype(values.dtype, np.floating) or not np.isnan(stored) else None
+    # The file keeps one mask for all bands; which of them lacks data is told by the values, where they agree with it.
+    valid = valid_of(values, nodata, arrays["missing"])
+    if not np.array_equal(valid.all(axis=1), arrays["valid"]):
+        valid = np.broadcast_to(arrays["valid"][:, None], values.shape)
     frames = tuple(
         Frame(int(period), time, str(item), cloud_cover=float(cloud))
         for period, time, item, cloud in zip(arrays["period"], arrays["time"], arrays["item_id"], arrays["cloud_cover"], strict=True)
@@ -119,11 +123,7 @@ def sample_of(arrays: Mapping[str, NDArray[Any]], grid: Grid) -> Sample:
         chip_id=str(arrays["chip_id"]),
         label_item_id=str(arrays["label_item_id"]),
         grid=grid,
-        images={
-            source: Image(
-                values, valid, tuple(str(band) for band in arrays["band"]), nodata if is_float or not np.isnan(nodata) else None, attrs["image"]
-            )
-        },
+        images={source: Image(values, valid, tuple(str(band) for band in arrays["band"]), nodata, attrs["image"])},
         frames={source: frames},
         classes=arrays["label"],
         attrs=attrs["label"],

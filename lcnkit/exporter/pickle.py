@@ -22,6 +22,7 @@ from lcnkit.errors import OutputError
 from lcnkit.exporter.receipts import facts_of, shapes_of
 from lcnkit.hookspecs import hookimpl
 from lcnkit.model import Frame, Grid, Image, Receipt, Sample
+from lcnkit.model.sample import valid_of
 from lcnkit.output import STATE, whole_file
 
 FILE = "items.pkl"
@@ -150,7 +151,8 @@ def _copy(source: IO[bytes], target: IO[bytes], size: int) -> int:
             # Both positions are given: the kernel moves no file pointer, and Python's buffers stay right.
             copied = os.copy_file_range(source.fileno(), target.fileno(), size, source.tell(), target.tell())
         except OSError as error:
-            if error.errno not in (errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP):
+            # Some file systems cannot do it, some containers do not allow it: then the bytes go through this process.
+            if error.errno not in (errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM):
                 raise
         else:
             source.seek(copied, os.SEEK_CUR)
@@ -163,13 +165,9 @@ def _copy(source: IO[bytes], target: IO[bytes], size: int) -> int:
 
 def sample_of(image: Any, label: Any, receipt: Receipt) -> Sample:
     """The sample that a pair of DataArrays was made of."""
-    nodata = image.attrs.get("nodata")
     values = image.values
-    if np.issubdtype(values.dtype, np.floating):
-        nodata, valid = float("nan"), ~np.isnan(values)
-    else:
-        valid = np.ones(values.shape, dtype=bool) if nodata is None else values != nodata
-        valid &= ~image.missing.values[:, None, None, None]
+    nodata = float("nan") if np.issubdtype(values.dtype, np.floating) else image.attrs.get("nodata")
+    valid = image.valid.values if "valid" in image.coords else valid_of(values, nodata, image.missing.values)
     frames = tuple(
         Frame(int(period), time, str(item), cloud_cover=float(cloud))
         for period, time, item, cloud in zip(image.period.values, image.time.values, image.item_id.values, image.cloud_cover.values, strict=True)

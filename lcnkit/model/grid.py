@@ -47,7 +47,7 @@ class Grid:
 
     @cached_property
     def corners(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """x and y of the four corners, in CRS units."""
+        """X and y of the four corners, in CRS units."""
         a, b, c, d, e, f = self.transform
         height, width = self.shape
         pixels = ((0, 0), (width, 0), (width, height), (0, height))
@@ -58,13 +58,13 @@ class Grid:
 
     @property
     def x(self) -> NDArray[np.float64]:
-        """x of the pixel *centres* of the first row, shape ``(width,)``, in CRS units."""
+        """X of the pixel *centres* of the first row, shape ``(width,)``, in CRS units."""
         a, b, c, *_ = self.transform
         return np.asarray(c + 0.5 * b + a * (np.arange(self.shape[1]) + 0.5), dtype="float64")
 
     @property
     def y(self) -> NDArray[np.float64]:
-        """y of the pixel *centres* of the first column, shape ``(height,)``, in CRS units."""
+        """Y of the pixel *centres* of the first column, shape ``(height,)``, in CRS units."""
         _, _, _, d, e, f = self.transform
         return np.asarray(f + 0.5 * d + e * (np.arange(self.shape[0]) + 0.5), dtype="float64")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import posixpath
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import unquote, urljoin, urlsplit
 
 
 def is_url(href: str) -> bool:
@@ -17,8 +17,9 @@ def resolve(href: str, base: str) -> str:
 
     ``file://`` URLs become paths; a query or fragment of ``base`` is not carried over.
     """
+    base = unquote(urlsplit(base).path) if base.startswith("file://") else base
     if href.startswith("file://"):
-        return urlsplit(href).path
+        return unquote(urlsplit(href).path)
     if is_url(href):
         return href
     if is_url(base):

@@ -67,6 +67,19 @@ class Image:
             )
 
 
+def valid_of(values: NDArray[np.generic], nodata: float | None, missing: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The mask as far as values tell it: neither NaN nor ``nodata``, and in no missing frame (shape ``(time,)``)."""
+    valid: NDArray[np.bool_]
+    if np.issubdtype(values.dtype, np.floating):
+        valid = ~np.isnan(values)
+    elif nodata is None or not float(nodata).is_integer():
+        valid = np.ones(values.shape, dtype=bool)
+    else:
+        valid = np.not_equal(values, int(nodata))
+    valid[missing] = False
+    return valid
+
+
 @dataclass(frozen=True)
 class Sample:
     """Everything about one chip that a model trains on."""
@@ -116,7 +129,9 @@ class Sample:
         """``(data, coords, dims, name, attrs)`` of the image, the arguments of ``xarray.DataArray``.
 
         Given as parts so that a worker can write an image without importing xarray.
-        ``x`` and ``y`` are pixel centres; ``spatial_ref`` holds the CRS the way rioxarray reads it.
+        ``x`` and ``y`` are pixel centres; ``spatial_ref`` holds the CRS the way rioxarray reads it. Pixels that are
+        not valid hold NaN or ``attrs["nodata"]``; where neither can tell them from data (stored integers whose files
+        declare no nodata value, or several), there is a coordinate ``valid`` of the image's shape.
         """
         image, frames = self.images[source], self.frames[source]
         coords: dict[str, Any] = {
@@ -131,7 +146,11 @@ class Sample:
         attrs: dict[str, Any] = {"chip_id": self.chip_id, "source": source, **image.attrs}
         if image.nodata is not None and not np.isnan(image.nodata):
             attrs["nodata"] = image.nodata
-        return image.values, coords, ("time", "band", "y", "x"), "image", attrs
+        dims = ("time", "band", "y", "x")
+        is_float = np.issubdtype(image.values.dtype, np.floating)  # there, NaN tells
+        if not is_float and not np.array_equal(valid_of(image.values, image.nodata, coords["missing"][1]), image.valid):
+            coords["valid"] = (dims, image.valid)
+        return image.values, coords, dims, "image", attrs
 
     def label_parts(self) -> tuple[Any, dict[str, Any], tuple[str, ...], str, dict[str, Any]]:
         """``(data, coords, dims, name, attrs)`` of the label, the arguments of ``xarray.DataArray``."""

@@ -10,8 +10,8 @@ from lcnkit.contracts import Reader
 from lcnkit.hookspecs import hookimpl
 from lcnkit.model import Asset, Chip, Image, Item
 from lcnkit.model.href import is_url
-from lcnkit.reader.planes import Plane, image_of
 from lcnkit.reader.plain_tiff import read_plain
+from lcnkit.reader.planes import Plane, image_of, plane_of
 from lcnkit.reader.rasterio import Resampling, gdal, read_plane
 
 
@@ -31,7 +31,7 @@ class Auto(Reader):
             def plane(asset: Asset) -> Plane:
                 lean = None if is_url(asset.href) else read_plain(asset.href, chip.grid)
                 if lean is not None:
-                    return lean
+                    return plane_of(lean.values[0], lean.nodata)
                 if not entered:  # GDAL is set up once, and only where it is needed
                     stack.enter_context(gdal())
                     entered.append(True)

@@ -32,18 +32,23 @@ def plane_of(values: NDArray[np.generic], nodata: float | None) -> Plane:
     if nodata is None or np.isnan(nodata):
         valid = ~np.isnan(values) if is_float else np.ones(values.shape, dtype=bool)
     else:
-        valid = values != values.dtype.type(nodata) if _holds(values.dtype, nodata) else np.ones(values.shape, dtype=bool)
+        valid = values != values.dtype.type(nodata) if holds(values.dtype, nodata) else np.ones(values.shape, dtype=bool)
         if is_float:
             valid &= ~np.isnan(values)
     return Plane(values, valid, nodata)
 
 
-def _holds(dtype: np.dtype[Any], value: float) -> bool:
+def holds(dtype: np.dtype[Any], value: float) -> bool:
     """Whether a nodata value can occur in the dtype at all (files do declare -9999 for uint16)."""
     if not np.issubdtype(dtype, np.integer):
         return True
     limits = np.iinfo(dtype)
-    return value == int(value) and limits.min <= value <= limits.max
+    return limits.min <= value <= limits.max and value == int(value)
+
+
+def fill_of(dtype: np.dtype[Any], nodata: float | None) -> Any:
+    """The value of pixels that are not valid: nodata, or 0 where there is none that the dtype can hold."""
+    return dtype.type(nodata) if nodata is not None and holds(dtype, nodata) else dtype.type(0)
 
 
 def image_of(planes: Sequence[Sequence[Plane]], bands: Sequence[str], published: Sequence[Sequence[Mapping[str, Any]]], grid: Grid) -> Image:
@@ -67,6 +72,8 @@ def image_of(planes: Sequence[Sequence[Plane]], bands: Sequence[str], published:
     if np.issubdtype(dtype, np.floating):
         nodata = float("nan")
         values[~valid] = nodata
+    elif nodata is not None and not holds(dtype, nodata):
+        nodata = None
     scale, offset = _scaling(published, shape[:2])
     return Image(values, valid, tuple(bands), nodata, scale=scale, offset=offset)
 

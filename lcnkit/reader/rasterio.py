@@ -14,7 +14,7 @@ from lcnkit.errors import GridMismatch, UnreadableAsset
 from lcnkit.hookspecs import hookimpl
 from lcnkit.model import Asset, Chip, Grid, Image, Item
 from lcnkit.model.grid import PIXEL_TOLERANCE
-from lcnkit.reader.planes import Plane, image_of, plane_of
+from lcnkit.reader.planes import Plane, fill_of, image_of, plane_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -85,7 +85,8 @@ def _with_mask(dataset: Any, values: NDArray[np.generic], window: Any) -> Plane:
     from rasterio.enums import MaskFlags
 
     if MaskFlags.per_dataset in dataset.mask_flag_enums[0]:
-        return Plane(values, dataset.read_masks(1, window=window) > 0, dataset.nodata)
+        valid = dataset.read_masks(1, window=window) > 0
+        return Plane(np.where(valid, values, fill_of(values.dtype, dataset.nodata)), valid, dataset.nodata)
     return plane_of(values, dataset.nodata)
 
 
@@ -110,9 +111,8 @@ def _read_window(dataset: Any, corner: tuple[int, int], grid: Grid) -> Plane:
     top, left = max(row, 0), max(column, 0)
     bottom, right = min(row + grid.shape[0], dataset.height), min(column + grid.shape[1], dataset.width)
     nodata = dataset.nodata
-    values = np.zeros(grid.shape, dtype=dataset.dtypes[0])
-    if nodata is not None and np.can_cast(type(nodata), values.dtype, "same_kind"):
-        values[:] = nodata
+    dtype = np.dtype(dataset.dtypes[0])
+    values = np.full(grid.shape, fill_of(dtype, nodata), dtype=dtype)
     valid = np.zeros(grid.shape, dtype=bool)
     if bottom > top and right > left:
         window = Window(left, top, right - left, bottom - top)
@@ -124,11 +124,14 @@ def _read_window(dataset: Any, corner: tuple[int, int], grid: Grid) -> Plane:
 
 def _warp(dataset: Any, grid: Grid, resampling: str) -> Plane:
     from affine import Affine
+    from rasterio.enums import MaskFlags
     from rasterio.enums import Resampling as Methods
     from rasterio.vrt import WarpedVRT
 
     height, width = grid.shape
-    alpha = dataset.nodata is None
+    flags = dataset.mask_flag_enums[0]
+    masked = MaskFlags.per_dataset in flags or dataset.nodata is None
+    nodata = None if masked else dataset.nodata
     with WarpedVRT(
         dataset,
         crs=grid.crs,
@@ -136,15 +139,17 @@ def _warp(dataset: Any, grid: Grid, resampling: str) -> Plane:
         width=width,
         height=height,
         resampling=Methods[resampling],
-        src_nodata=dataset.nodata,
-        nodata=dataset.nodata,
-        add_alpha=alpha,
+        src_nodata=nodata,
+        nodata=nodata,
+        add_alpha=masked and MaskFlags.alpha not in flags,
         # GDAL's default lets a warp be off by an eighth of a pixel: exact costs little on chips.
-        tolerance=0.0,
+        # Not 0: rasterio 1.4 then makes no VRT at all.
+        tolerance=1e-6,
     ) as warped:
         values = warped.read(1)
-        if alpha:
-            return Plane(values, warped.read(warped.count) > 0, None)
+        if masked:
+            valid = warped.read_masks(1) > 0
+            return Plane(np.where(valid, values, fill_of(values.dtype, dataset.nodata)), valid, dataset.nodata)
         return plane_of(values, dataset.nodata)
 
 

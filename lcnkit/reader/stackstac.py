@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from lcnkit.contracts import Reader
-from lcnkit.errors import GridMismatch, UnreadableAsset
+from lcnkit.errors import GridMismatch, UnreadableAsset, listing
 from lcnkit.hookspecs import hookimpl
 from lcnkit.model import Asset, Chip, Grid, Image, Item
-from lcnkit.reader.planes import Plane, image_of
+from lcnkit.reader.planes import Plane, fill_of, image_of
 from lcnkit.reader.rasterio import Resampling, gdal, unreadable
 
 
@@ -31,12 +31,13 @@ class Stackstac(Reader):
 
         assets = [[item.asset(band) for band in bands] for item in items]
         stored = [[_stored(asset) for asset in row] for row in assets]
+        epsg = _epsg(chip.grid)
         try:
             with dask.config.set(scheduler="synchronous"), gdal():
                 stack = stackstac.stack(
                     [_plain(item, chip.grid, bands) for item in items],
                     assets=list(bands),
-                    epsg=_epsg(chip.grid),
+                    epsg=epsg,
                     bounds=chip.grid.bounds,
                     resolution=chip.grid.resolution,
                     resampling=Methods[self.resampling],
@@ -51,9 +52,17 @@ class Stackstac(Reader):
                     band_coords=False,
                     errors_as_nodata=(),
                 ).to_numpy()
-        except Exception as error:  # stackstac wraps what went wrong in bare RuntimeErrors
+        except AssertionError as error:
+            if "Empty reader_table" not in str(error):  # what stackstac says where no item touches the bounds
+                raise
+            stack = np.full((len(items), len(bands), *chip.grid.shape), np.nan)
+        except Exception as error:  # stackstac wraps what went wrong in bare RuntimeErrors, which name the file
+            for asset in (asset for row in assets for asset in row):
+                if repr(asset.href) in str(error):
+                    raise unreadable(asset, error) from error
             raise UnreadableAsset(
-                f"Items {', '.join(item.id for item in items)}: stackstac cannot read {', '.join(bands)}: "
+                f"Items {', '.join(item.id for item in items)}: stackstac cannot read one of "
+                f"{listing((asset.href for row in assets for asset in row), 5)}: "
                 f"{' '.join(str(error.__cause__ or error).split())} Try reader=auto, which names the file."
             ) from error
         if stack.shape[2:] != chip.grid.shape:
@@ -78,7 +87,7 @@ def _plain(item: Item, grid: Grid, bands: Sequence[str]) -> dict[str, Any]:
 
 
 def _stored(asset: Asset) -> tuple[np.dtype[Any], float | None]:
-    """dtype and nodata of the file, which stackstac does not pass on."""
+    """Data type and nodata of the file, which stackstac does not pass on."""
     import rasterio
 
     try:
@@ -92,8 +101,7 @@ def _stored(asset: Asset) -> tuple[np.dtype[Any], float | None]:
 
 def _plane(values: Any, dtype: np.dtype[Any], nodata: float | None) -> Plane:
     valid = ~np.isnan(values)
-    fill = 0 if nodata is None or np.isnan(nodata) else nodata
-    return Plane(np.where(valid, values, fill).astype(dtype), valid, nodata)
+    return Plane(np.where(valid, values, fill_of(dtype, nodata)).astype(dtype), valid, nodata)
 
 
 @hookimpl

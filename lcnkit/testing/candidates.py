@@ -23,6 +23,7 @@ def make_candidates(
 ) -> pd.DataFrame:
     """A candidate table as a strategy gets it: all columns of `lcnkit.candidates.COLUMNS`, periods filled, no choice yet.
 
+    A row outside the interval gets period 0. A run keeps such rows from its strategies; hand them one only to try just that.
     For chips with different intervals, join several tables with ``pandas.concat(..., ignore_index=True)``.
 
     Args:

@@ -28,9 +28,11 @@ class Index(Transform):
     def apply(self, image: Image) -> Image:
         """See `lcnkit.contracts.Transform.apply`."""
         values, valid = [image.values.astype("float32")], [image.valid]
-        if image.valid.all() is np.False_:
+        if not image.valid.all():
             values[0][~image.valid] = np.nan
         for name, (first, second) in self.bands.items():
+            if name in image.bands:
+                raise ChipError(f"The index {name} has the name of a band that the image has already; call it something else.")
             a, b = (self._position(image, band, name) for band in (first, second))
             good = image.valid[:, a] & image.valid[:, b]
             plus, minus = image.values[:, a].astype("float32"), image.values[:, b].astype("float32")

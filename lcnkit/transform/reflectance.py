@@ -44,9 +44,9 @@ class Reflectance(Transform):
         return dataclasses.replace(image, values=values, nodata=float("nan"), scale=None, offset=None)
 
     def _scaled(self, image: Image) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-        values = np.empty(image.values.shape, dtype="float32")
+        values = image.values.astype("float32")
         if not self.stac:
-            np.divide(image.values, np.float32(self.scale), out=values, casting="same_kind")
+            values /= np.float32(self.scale)
         elif image.scale is None or image.offset is None:
             raise ChipError(
                 "transform.reflectance.stac=true needs scale and offset in the items' raster:bands, and these have none. "
@@ -54,7 +54,7 @@ class Reflectance(Transform):
             )
         else:
             per_plane = (slice(None), slice(None), None, None)
-            np.multiply(image.values, image.scale[per_plane].astype("float32"), out=values, casting="same_kind")
+            values *= image.scale[per_plane].astype("float32")
             values += image.offset[per_plane].astype("float32")
         if self.clip is not None:
             np.clip(values, *np.asarray(self.clip, dtype="float32"), out=values)

@@ -1,0 +1,77 @@
+"""local keeps the contract of backends, and is a quiet guest."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import types
+
+import pytest
+
+from lcnkit.backend.local import Local
+from lcnkit.errors import ConfigError
+from lcnkit.testing.backend import BackendContract, fail_on_odd, process_id
+
+
+class TestLocal(BackendContract):
+    @pytest.fixture
+    def backend(self) -> Local:
+        return Local(workers=2)
+
+    def test_runs_in_other_processes(self, pool) -> None:
+        ids = {outcome.value for outcome in pool.map(process_id, range(40))}
+        assert None not in ids
+        assert os.getpid() not in ids
+        assert len(ids) == 2
+
+
+def test_a_task_that_workers_cannot_load_is_an_outcome_and_no_endless_wait(monkeypatch) -> None:
+    ghost = types.ModuleType("only_in_the_client")
+    exec("def function(task):\n    return task", ghost.__dict__)
+    monkeypatch.setitem(sys.modules, "only_in_the_client", ghost)
+    with Local(workers=1).open() as pool:
+        outcomes = list(pool.map(ghost.function, range(3)))
+    assert [outcome.value for outcome in outcomes] == [None] * 3
+    assert all("only_in_the_client" in str(outcome.error) for outcome in outcomes)
+
+
+# A worker process must import the function: it comes from the library, not from this script.
+SCRIPT = """
+from lcnkit.backend.local import Local
+from lcnkit.testing.backend import fail_on_odd
+
+if __name__ == "__main__":
+    with Local(workers=2).open() as pool:
+        outcomes = list(pool.map(fail_on_odd, range(10)))
+    import psutil
+    left = [child.cmdline() for child in psutil.Process().children(recursive=True)]
+    left = [command for command in left if "resource_tracker" not in " ".join(command)]
+    raise SystemExit(f"still running: {left}" if left else len(outcomes) != 10)
+"""
+
+
+def test_says_nothing_and_leaves_no_process(tmp_path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False, timeout=120)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_without_a_dashboard_no_port_is_asked_for() -> None:
+    """Dask would try its usual port, and warn where another cluster has it."""
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.socket())
+        with contextlib.suppress(OSError):  # taken already: just as well
+            listener.bind(("", 8787))
+            listener.listen()
+        pool = stack.enter_context(Local(workers=1, dashboard=None).open())
+        assert [outcome.value for outcome in pool.map(fail_on_odd, [2])] == [2]
+
+
+@pytest.mark.parametrize("option", ["workers", "threads", "batch"])
+def test_options_must_be_positive(option: str) -> None:
+    with pytest.raises(ConfigError, match=f"backend.{option} is 0"):
+        Local(**{option: 0})

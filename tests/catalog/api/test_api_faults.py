@@ -1,0 +1,162 @@
+"""An API that misbehaves: the plan is that of the healthy one, or the error is clear and comes soon."""
+
+from __future__ import annotations
+
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from servers import proxy as faulty
+from servers.loopback import free_port
+from servers.proxy import Fault, Proxy
+
+from lcnkit.catalog.api import Api
+from lcnkit.errors import DataError, UnreadableAsset
+
+FAULTS = {
+    "busy": faulty.busy(0),
+    "broken": faulty.BROKEN,
+    "away": faulty.AWAY,
+    "dropped": faulty.DROPPED,
+    "cut": faulty.CUT,
+    "truncated": faulty.TRUNCATED,
+    "said too long": faulty.TOO_LONG,
+    "said too short": faulty.TOO_SHORT,
+    "slow": faulty.slow(0.8),
+    "empty": Fault(body=lambda body: b""),
+}
+
+
+@pytest.fixture(scope="module")
+def healthy(slovenia_api: str, slovenia: Path, tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LCNKIT_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        return search(Api(url=slovenia_api), slovenia)
+
+
+def search(api: Api, root: Path) -> pd.DataFrame:
+    from lcnkit.contracts import Query
+    from lcnkit.labels import read_labels
+    from lcnkit.settings import Dataset
+
+    labels = read_labels(str(root), Dataset(), None, None)
+    table = api.search(labels.chips, Query(api.find_collection("sentinel_2"), labels.interval, 0.5, labels.all_ids))
+    return table.drop(columns="item_href")
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_every_second_answer_is_bad(name: str, healthy: pd.DataFrame, behind_proxy: Any, slovenia: Path, caplog: pytest.LogCaptureFixture) -> None:
+    proxy = Proxy(faults=lambda number: FAULTS[name] if number % 2 else None)
+    with behind_proxy(proxy), caplog.at_level(logging.INFO):
+        found = search(Api(url=proxy.url, page_size=100, timeout_s=0.4), slovenia)
+    pd.testing.assert_frame_equal(found, healthy)
+    # The landing page, the collection, a search of four pages: each twice. A dropped connection may be sent again by the library itself.
+    assert len(proxy.seen) >= 12
+    assert any("of them tried again" in message for message in caplog.messages)
+
+
+def test_all_faults_in_turn(healthy: pd.DataFrame, behind_proxy: Any, slovenia: Path) -> None:
+    kinds = list(FAULTS.values())
+    proxy = Proxy(faults=lambda number: kinds[number // 2 % len(kinds)] if number % 2 else None)
+    with behind_proxy(proxy):
+        found = search(Api(url=proxy.url, page_size=20, timeout_s=0.4, concurrency=2), slovenia)
+    pd.testing.assert_frame_equal(found, healthy)
+
+
+@pytest.mark.parametrize("value", ["1", "date"])
+def test_a_server_that_names_a_time_is_given_it(value: str, healthy: pd.DataFrame, behind_proxy: Any, slovenia: Path) -> None:
+    from email.utils import formatdate
+
+    said = "1" if value == "1" else formatdate(time.time() + 2, usegmt=True)
+    proxy = Proxy(faults=lambda number: faulty.busy(said) if number == 1 else None)
+    started = time.monotonic()
+    with behind_proxy(proxy):
+        started = time.monotonic()
+        found = search(Api(url=proxy.url), slovenia)
+        took = time.monotonic() - started
+    assert 0.9 < took < 4
+    pd.testing.assert_frame_equal(found, healthy)
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (faulty.AWAY, r"in 3 attempts within \d s: status 503"),
+        (faulty.TRUNCATED, r"in 3 attempts within \d s: the answer was cut short after \d+ characters"),
+        (faulty.slow(0.5), r"in 3 attempts within \d s: it took too long"),
+        (faulty.DROPPED, r"in 3 attempts within \d s: "),
+    ],
+    ids=["away", "truncated", "slow", "dropped"],
+)
+def test_a_server_that_never_recovers(fault: Fault, said: str, behind_proxy: Any, slovenia: Path) -> None:
+    proxy = Proxy(faults=lambda number: fault if number > 2 else None)
+    started = time.monotonic()
+    with behind_proxy(proxy), pytest.raises(DataError, match=said):
+        search(Api(url=proxy.url, attempts=3, timeout_s=0.2), slovenia)
+    assert time.monotonic() - started < 8
+
+
+def test_a_server_that_is_not_there(slovenia: Path) -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    with pytest.raises(DataError, match=rf"The API {url} did not answer .* in 2 attempts .*refused"):
+        search(Api(url=url, attempts=2), slovenia)
+    with pytest.raises(UnreadableAsset, match="items/b cannot be had from the API: .*refused"):
+        Api(url=url, attempts=1).items([f"{url}/collections/a/items/b"])
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        (401, r"refuses .*/collections/.* \(401\). It may want a secret: set catalog.auth="),
+        (403, r"\(403\)"),
+        (400, r"does not take the request .* \(400\): .*not now"),
+    ],
+)
+def test_a_refusal_is_final(status: int, said: str, behind_proxy: Any, slovenia: Path) -> None:
+    proxy = Proxy(faults=lambda number: Fault(status=status))
+    with behind_proxy(proxy), pytest.raises(DataError, match=said):
+        search(Api(url=proxy.url), slovenia)
+    assert len(proxy.seen) == 1
+
+
+def test_an_address_without_an_api(behind_proxy: Any, slovenia: Path) -> None:
+    with behind_proxy(Proxy()) as proxy, pytest.raises(DataError, match=r"nowhere/collections does not exist \(404\).*catalog.url"):
+        search(Api(url=f"{proxy.url}/nowhere"), slovenia)
+
+
+@pytest.mark.parametrize(
+    ("was", "becomes", "said"),
+    [
+        (b'"rel":"search"', b'"rel":"sought"', "has no item search: it is a STAC Catalog"),
+        (b"/item-search", b"/item-sort", "has no item search"),
+    ],
+)
+def test_an_api_that_cannot_be_searched(was: bytes, becomes: bytes, said: str, behind_proxy: Any, slovenia: Path) -> None:
+    proxy = Proxy(rewrite=lambda body: body.replace(was, becomes))
+    with behind_proxy(proxy), pytest.raises(DataError, match=f"{said}.*conformance class item-search.*catalog=static"):
+        search(Api(url=proxy.url), slovenia)
+
+
+def test_a_page_that_is_no_api(behind_proxy: Any, slovenia: Path) -> None:
+    proxy = Proxy(rewrite=lambda body: b"<html>maintenance</html>")
+    with behind_proxy(proxy), pytest.raises(DataError, match="answers with no JSON.*is catalog.url a STAC API"):
+        search(Api(url=proxy.url), slovenia)
+
+
+def test_pages_that_repeat_themselves_end(behind_proxy: Any, slovenia: Path) -> None:
+    proxy = Proxy(rewrite=lambda body: body.replace(b'"skip":100', b'"skip":0').replace(b'"skip":200', b'"skip":0'))
+    with behind_proxy(proxy), pytest.raises(DataError, match="the same page of items again"):
+        search(Api(url=proxy.url, page_size=100), slovenia)
+
+
+def test_a_damaged_cache_costs_requests_only(slovenia_api: str, slovenia: Path, healthy: pd.DataFrame, tmp_path: Path) -> None:
+    folder = tmp_path / "cache" / "search"
+    folder.mkdir(parents=True)
+    (folder / "items-1.sqlite").write_bytes(b"no database" * 1000)
+    api = Api(url=slovenia_api)
+    pd.testing.assert_frame_equal(search(api, slovenia), healthy)
+    pd.testing.assert_frame_equal(search(api, slovenia), healthy)
+

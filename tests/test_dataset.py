@@ -1,0 +1,136 @@
+"""open_dataset: a sequence of samples, whichever exporter wrote it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lcnkit import open_dataset
+from lcnkit.dataset import Samples
+from lcnkit.errors import OutputError
+from lcnkit.exporter.npz import Npz
+from lcnkit.exporter.pickle import Pickle
+from lcnkit.pipeline import prepare
+from lcnkit.settings import LabelOptions
+from lcnkit.testing.archives import TinyArchive
+
+
+@pytest.fixture(params=[Pickle(), Npz(), Npz(compress=True)], ids=["pickle", "npz", "npz deflated"])
+def output(request: pytest.FixtureRequest, tiny: TinyArchive, make_run: Any) -> Path:
+    """A finished data set of three chips with two frames and two bands."""
+    run = make_run(tiny.root, n_periods=2, bands=("B04", "B08"), exporter=request.param)
+    return prepare(run).output
+
+
+@pytest.fixture
+def samples(output: Path) -> Samples:
+    return open_dataset(output)
+
+
+def test_it_is_a_sequence(samples: Samples) -> None:
+    assert len(samples) == 3
+    assert samples.chip_ids == ("A", "B", "C")
+    assert [sample.chip_id for sample in samples] == ["A", "B", "C"]
+    assert [sample.chip_id for sample in samples] == ["A", "B", "C"]  # and again
+    assert [sample.chip_id for sample in reversed(samples)] == ["C", "B", "A"]
+
+
+def test_samples_by_position(samples: Samples) -> None:
+    assert samples[0].chip_id == "A"
+    assert samples[-1].chip_id == "C"
+    assert samples[np.int64(1)].chip_id == "B"  # type: ignore[call-overload]
+    for position in (3, -4):
+        with pytest.raises(IndexError, match=f"no sample {position}: the data set has 3 chips"):
+            samples[position]
+
+
+def test_samples_by_slice(samples: Samples) -> None:
+    assert [sample.chip_id for sample in samples[1:]] == ["B", "C"]
+    assert [sample.chip_id for sample in samples[::-2]] == ["C", "A"]
+    assert samples[5:] == []
+
+
+def test_samples_by_name(samples: Samples) -> None:
+    assert samples["B"].chip_id == "B"
+    assert samples["ref_landcovernet_xx_v1_labels_B"].chip_id == "B"
+    assert "B" in samples
+    assert "ref_landcovernet_xx_v1_labels_B" in samples
+    assert "D" not in samples
+    assert "None" not in samples
+
+
+def test_a_name_that_is_not_there(samples: Samples) -> None:
+    with pytest.raises(KeyError) as caught:
+        samples["ref_landcovernet_xx_v1_labels_D"]
+    message = caught.value.args[0]
+    assert message.startswith("no chip 'ref_landcovernet_xx_v1_labels_D'; there is A, B, C. Did you mean 'ref_landcovernet_xx_v1_labels_")
+
+
+def test_a_sample_holds_image_and_label(samples: Samples) -> None:
+    import rioxarray  # noqa: F401  # gives DataArrays their `.rio`
+
+    sample = samples["B"]
+    assert sample.image.dims == ("time", "band", "y", "x")
+    assert sample.image.shape == (2, 2, 8, 8)
+    assert sample.image.band.values.tolist() == ["B04", "B08"]
+    np.testing.assert_array_equal(sample.image.values[0, 0], (2000 + np.arange(64, dtype="float32").reshape(8, 8)) / np.float32(4000))
+    assert (sample.image.values[:, 1] == 1).all()
+    np.testing.assert_array_equal(sample.label.values, np.arange(64).reshape(8, 8) % 4)
+    assert sample.label.dtype == "int64"
+    assert sample.image.period.values.tolist() == [1, 2]
+    np.testing.assert_array_equal(sample.image.x, sample.grid.x)
+    assert sample.image.rio.crs.to_epsg() == 32633
+    assert sample.images["sentinel_2"].valid.all()
+
+
+def test_its_repr_is_a_small_table(samples: Samples, output: Path) -> None:
+    rows = repr(samples).splitlines()
+    assert rows[0] == f"<lcnkit.Samples: 3 chips in {output}>"
+    assert rows[1:6] == [
+        "  image       [2, 2, 8, 8] (time, band, y, x)",
+        "  sentinel_2  B04, B08 of ref_landcovernet_xx_v1_source_sentinel_2",
+        "  strategy    season_min_cc, 2 periods, 2018-01-01 to 2018-12-31",
+        "  labels      4 classes of ref_landcovernet_xx_v1_labels",
+        f"  exporter    {'pickle' if (output / 'items.pkl').exists() else 'npz'}",
+    ]
+    assert rows[6].startswith("  checksum    xxh3_128:")
+    assert len(rows) == 7
+
+
+def test_its_repr_counts_what_is_missing_and_not_what_is_ignored(tmp_path: Path, make_run: Any) -> None:
+    archive = TinyArchive(tmp_path / "archive", size=2)
+    archive.chip("A", classes=[[1, 1], [2, 1]])
+    archive.item("A", "2018-01-01")
+    samples = open_dataset(prepare(make_run(archive.write(), n_periods=3, label=LabelOptions(ignore=(2,)))).output)
+    text = repr(samples)
+    assert "1 chip in" in text
+    assert "  labels      1 class of" in text
+    assert text.endswith("  missing     2 frames without an acquisition")
+
+
+def test_a_folder_without_a_finished_data_set(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"holds no finished data set: it has no manifest\.json"):
+        open_dataset(tmp_path)
+    with pytest.raises(OutputError, match="holds no finished data set"):
+        open_dataset(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"config": {"exporter": null}}', '{"config": {"exporter": {}}}'])
+def test_a_manifest_that_is_none(text: str, tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text(text)
+    with pytest.raises(OutputError, match=r"manifest\.json"):
+        open_dataset(tmp_path)
+
+
+def test_an_empty_data_set_is_empty(tiny: TinyArchive, make_run: Any) -> None:
+    """Every chip was dropped: nothing failed, and nothing is there."""
+    report = prepare(make_run(tiny.root, n_periods=12, when_empty="drop"))
+    assert report.status == 0
+    samples = open_dataset(report.output)
+    assert len(samples) == 0
+    assert list(samples) == []
+    assert "0 chips in" in repr(samples)
+    assert "image       none" in repr(samples)
