@@ -81,7 +81,7 @@ def read_classes(chip: Chip, options: LabelOptions) -> NDArray[np.int64]:
     Raises:
         BadLabel: The raster cannot be read, lacks a band, or no longer lies on the chip's grid.
     """
-    from lcnkit.reader.plain_tiff import read_plain
+    from lcnkit.raster.plain_tiff import read_plain
 
     need = [options.band] + ([options.consensus_band] if options.min_consensus is not None else [])
     plain = None if is_url(chip.label_href) else read_plain(chip.label_href, chip.grid)
@@ -94,7 +94,7 @@ def _read_bands(chip: Chip, need: Sequence[int]) -> list[NDArray[Any]]:
     """Bands of the label raster through GDAL, which says best what is wrong with a file."""
     import rasterio
 
-    from lcnkit.reader.rasterio import gdal
+    from lcnkit.raster.gdal import gdal
 
     try:
         with gdal(), rasterio.open(chip.label_href) as dataset:
@@ -190,7 +190,7 @@ def _declared_grid(item: Item, asset: str) -> Grid | None:
 def _stored_grid(chip_id: str, href: str) -> Grid:
     import rasterio
 
-    from lcnkit.reader.rasterio import gdal
+    from lcnkit.raster.gdal import gdal
 
     try:
         with gdal(), rasterio.open(href) as dataset:

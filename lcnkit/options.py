@@ -13,6 +13,7 @@ import textwrap
 import types
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -255,7 +256,7 @@ def _texts_below_fields(cls: type) -> dict[str, str]:
         except (OSError, TypeError, SyntaxError):  # made without a source file: there is no help to show
             continue
         statements = body.body if isinstance(body, ast.ClassDef) else []
-        for field, text in zip(statements, statements[1:], strict=False):
+        for field, text in pairwise(statements):
             if (
                 isinstance(field, ast.AnnAssign)
                 and isinstance(field.target, ast.Name)

@@ -10,9 +10,9 @@ from lcnkit.contracts import Reader
 from lcnkit.hookspecs import hookimpl
 from lcnkit.model import Asset, Chip, Image, Item
 from lcnkit.model.href import is_url
-from lcnkit.reader.plain_tiff import read_plain
-from lcnkit.reader.planes import Plane, image_of, plane_of
-from lcnkit.reader.rasterio import Resampling, gdal, read_plane
+from lcnkit.raster.gdal import Resampling, gdal, read_plane
+from lcnkit.raster.plain_tiff import read_plain
+from lcnkit.raster.planes import Plane, image_of, plane_of
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,8 +12,8 @@ from lcnkit.contracts import Reader
 from lcnkit.errors import GridMismatch, UnreadableAsset, listing
 from lcnkit.hookspecs import hookimpl
 from lcnkit.model import Asset, Chip, Grid, Image, Item
-from lcnkit.reader.planes import Plane, fill_of, image_of
-from lcnkit.reader.rasterio import Resampling, gdal, unreadable
+from lcnkit.raster.gdal import Resampling, gdal, unreadable
+from lcnkit.raster.planes import Plane, fill_of, image_of
 
 
 @dataclass(frozen=True, kw_only=True)

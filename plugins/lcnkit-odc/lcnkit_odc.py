@@ -12,8 +12,8 @@ import lcnkit
 from lcnkit.contracts import Reader
 from lcnkit.errors import GridMismatch, UnreadableAsset, listing
 from lcnkit.model import Asset, Chip, Image, Item
-from lcnkit.reader.planes import Plane, image_of
-from lcnkit.reader.rasterio import Resampling, gdal, unreadable
+from lcnkit.raster.gdal import Resampling, gdal, unreadable
+from lcnkit.raster.planes import Plane, image_of
 
 if TYPE_CHECKING:
     import pystac

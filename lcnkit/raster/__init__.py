@@ -1,0 +1,1 @@
+"""Rasters: reading files onto a chip's grid, with GDAL and without."""
