@@ -1,4 +1,4 @@
-"""The command line: ``python -m lcnkit [plan | plugins] [overrides]``."""
+"""The command line: ``python -m lcnkit [plan | plugins | index] [overrides]``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("lcnkit")
 
-COMMANDS = ("run", "plan", "plugins")
+COMMANDS = ("run", "plan", "plugins", "index")
 
 # Hydra's flags, and the values they take; `None`: any value.
 _FLAGS = ("-h", "--help", "--hydra-help", "--version", "--resolve", "-r", "--run", "-m", "--multirun", "-sc", "--shell-completion")
@@ -33,7 +33,12 @@ _VALUE_FLAGS: dict[str, tuple[str, ...] | None] = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; gives the exit status: 0 all chips, 1 nothing was done, 3 some chips failed, 130 interrupted."""
     try:
-        words, flags = _sorted_out(sys.argv[1:] if arguments is None else arguments)
+        arguments = sys.argv[1:] if arguments is None else arguments
+        if arguments and arguments[0] == "index":  # the one command with flags of its own
+            from lcnkit.cli_index import index
+
+            return index(arguments[1:])
+        words, flags = _sorted_out(arguments)
         command, words = _command(words)
         if "-h" in flags or "--help" in flags:
             from lcnkit.cli_help import help_text
@@ -50,6 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
             sys.stdout.write(plugins_text(words))
             return 0
+        if command == "index":
+            raise ConfigError("`index` stands first: python -m lcnkit index ROOT [--output FILE]")
         # Hydra's parser takes what is no flag in one piece only.
         return _hydra(command, words, flags)
     except LcnkitError as error:

@@ -12,7 +12,8 @@ from lcnkit.options import options_of
 from lcnkit.plugins import KINDS, Plugin, Registry, load_registry
 
 if TYPE_CHECKING:
-    from lcnkit.pipeline import Prepared, Report
+    from lcnkit.pipeline import Report
+    from lcnkit.planning import Prepared
     from lcnkit.settings import Run
 
 _HELP = """\
@@ -22,6 +23,7 @@ lcnkit: training-ready chips from STAC label collections and satellite time seri
   python -m lcnkit -m [KEY=V1,V2 ...]       a sweep: one data set for each combination
   python -m lcnkit plan [KEY=VALUE ...]     choose the acquisitions, write selection.parquet, read no pixel
   python -m lcnkit plugins [KIND|NAME ...]  every plugin with its options
+  python -m lcnkit index ROOT [--help]      write the items of an archive or API into one stac-geoparquet file
 
 Keys
   dataset=NAME          demo, landcovernet; then dataset.root=PATH, dataset.source=sentinel_1

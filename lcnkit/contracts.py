@@ -8,7 +8,7 @@ Python. `lcnkit.testing` holds one test suite per kind; a plugin that passes it 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -170,7 +170,7 @@ class Pool(ABC):
     """Workers that are there until the backend's ``open`` ends."""
 
     @abstractmethod
-    def map(self, function: Callable[[T], R], tasks: Iterable[T]) -> Iterator[Outcome[R]]:
+    def map(self, function: Callable[[T], R], tasks: Iterable[T]) -> Generator[Outcome[R]]:
         """Run ``function`` on every task; give each outcome as it finishes, in any order.
 
         ``tasks`` is read as workers become free: at most a bounded number is in flight, so a million tasks
@@ -195,6 +195,22 @@ class Backend(ABC):
 
 class Exporter(ABC):
     """Samples into files, and files into a data set."""
+
+    def reserve(self, samples: Iterable[Sample], folder: Path) -> int:
+        """Prepare the folder for samples of known size; called once on the client, before the first `write`.
+
+        There is nothing to do for most formats. One that keeps all samples in a single file can lay it out here,
+        so that workers write straight to its place.
+
+        Args:
+            samples: All samples of the run in order, with everything but their pixels: these have the shape and
+                type that is expected, and hold zeros.
+            folder: The output folder.
+
+        Returns:
+            Bytes that the data set will need, 0 where that is not known.
+        """
+        return 0
 
     @abstractmethod
     def write(self, sample: Sample, folder: Path) -> Receipt:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -22,6 +21,10 @@ if TYPE_CHECKING:
     from shapely import Geometry
 
 
+_Entries = tuple[frozenset[str], list[tuple[str, str, Item | str]]]
+"""Ids of the chips of a collection; chip id, path and item (or what is wrong with it) of those that are wanted."""
+
+
 @dataclass(frozen=True)
 class LabelSet:
     """The chips of a run, in the order of the label collection."""
@@ -30,7 +33,7 @@ class LabelSet:
     failures: tuple[Failure, ...]
     """Labels that were asked for and cannot be used."""
     all_ids: frozenset[str]
-    """Ids of every chip of the collection, wanted or not."""
+    """Ids of every chip of the collection, wanted or not; of an archive elsewhere, as far as they had to be looked up."""
     collection: str
     interval: Interval
     class_names: dict[int, str]
@@ -46,10 +49,9 @@ def read_labels(root: str, dataset: Dataset, wanted: int | tuple[str, ...] | Non
         DataError: The label collection cannot be found, or has no interval.
         ConfigError: ``wanted`` names a chip that does not exist.
     """
-    collection = Archive.open(root).labels(dataset.labels)
+    collection = Archive.open(root, dataset.endpoint).labels(dataset.labels)
     days = interval or _interval_of(collection)
-    entries = [(_chip_id(collection, path, item), path, item) for path, item in collection.items()]
-    chosen = [entries[position] for position in _positions([(chip, _item_id(path, item)) for chip, path, item in entries], wanted)]
+    all_ids, chosen = _far_entries(collection, wanted) or _entries(collection, wanted)
     chips: list[Chip] = []
     failures: list[Failure] = []
     names: dict[int, str] = {}
@@ -67,7 +69,7 @@ def read_labels(root: str, dataset: Dataset, wanted: int | tuple[str, ...] | Non
     return LabelSet(
         tuple(chips),
         tuple(failures),
-        frozenset(chip_id for chip_id, _, _ in entries),
+        all_ids,
         collection.id,
         days,
         names,
@@ -138,6 +140,30 @@ def class_names(item: Item, asset: str) -> dict[int, str]:
         for group in item.properties.get("label:classes") or []:
             names = names or {value: entry for value, entry in enumerate(group.get("classes") or []) if isinstance(entry, str)}
     return names
+
+
+def _entries(collection: Collection, wanted: int | tuple[str, ...] | None) -> _Entries:
+    """Ids of all chips, and the label items of those that are wanted."""
+    every = [(_chip_id(collection, path, item), path, item) for path, item in collection.items()]
+    ids = [(chip, _item_id(collection, path, item)) for chip, path, item in every]
+    return frozenset(chip for chip, _, _ in every), [every[position] for position in _positions(ids, wanted)]
+
+
+def _far_entries(collection: Collection, wanted: int | tuple[str, ...] | None) -> _Entries | None:
+    """The same of an archive elsewhere, without reading the items of other chips; ``None`` where paths do not tell the chips' ids."""
+    if wanted is None or not collection.store.is_remote:
+        return None
+    part = collection.likely(wanted)
+    names = [part.name_of(path) for path in part.item_paths]
+    ids = [name.removeprefix(f"{collection.id}_") or name for name in names]
+    try:
+        chosen = _positions(list(zip(ids, names, strict=True)), wanted)
+    except ConfigError:
+        return None
+    loaded = part.load(part.item_paths[position] for position in chosen)
+    entries = [(ids[position], path, item) for position, (path, item) in zip(chosen, loaded, strict=True)]
+    as_named = all(isinstance(item, str) or _chip_id(collection, path, item) == chip for chip, path, item in entries)
+    return (frozenset(ids), entries) if as_named else None
 
 
 def _positions(ids: Sequence[tuple[str, str]], wanted: int | tuple[str, ...] | None) -> list[int]:
@@ -227,13 +253,13 @@ def _footprint(chip_id: str, item: Item, grid: Grid) -> Geometry:
         raise BadLabel(f"Chip {chip_id}: its CRS {grid.crs[:60]} cannot be brought to lon/lat. Give the label item a geometry.") from error
 
 
-def _item_id(path: str, item: Item | str) -> str:
-    """An item's id; of one that cannot be read, the name of its folder, which LandCoverNet gives it."""
-    return item.id if isinstance(item, Item) else os.path.basename(os.path.dirname(path))
+def _item_id(collection: Collection, path: str, item: Item | str) -> str:
+    """An item's id; of one that cannot be read, the name that its path tells, which is the same in LandCoverNet."""
+    return item.id if isinstance(item, Item) else collection.name_of(path)
 
 
 def _chip_id(collection: Collection, path: str, item: Item | str) -> str:
-    name = _item_id(path, item)
+    name = _item_id(collection, path, item)
     return name.removeprefix(f"{collection.id}_") or name
 
 

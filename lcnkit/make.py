@@ -6,11 +6,12 @@ import dataclasses
 import logging
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,9 +19,14 @@ from lcnkit.contracts import Catalog, Exporter, Reader, Transform
 from lcnkit.errors import ChipError, LcnkitError, OutputFull
 from lcnkit.labels import read_classes
 from lcnkit.model import Chip, Failure, Frame, Image, Receipt, Sample
+from lcnkit.model.sample import valid_of
 from lcnkit.output import guarded
+from lcnkit.raster.planes import fill_of
 from lcnkit.secrets import scrub
 from lcnkit.settings import LabelOptions
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 log = logging.getLogger(__name__)
 
@@ -80,6 +86,13 @@ class Recipe:
             return Failure(task.chip.id, steps.current, type(error).__name__, f"{scrub(str(error))} ({_place(error)})")
 
     def _make(self, task: Task, steps: Steps) -> Receipt:
+        sample = self.sample(task, steps)
+        with steps.step("export"), guarded(self.folder, "write the samples"):
+            receipt = self.exporter.write(sample, self.folder)
+        return dataclasses.replace(receipt, seconds=steps.seconds)
+
+    def sample(self, task: Task, steps: Steps) -> Sample:
+        """Read and transform one chip."""
         with steps.step("label"):
             classes = read_classes(task.chip, self.label)
         with steps.step("read"):
@@ -87,18 +100,33 @@ class Recipe:
         with steps.step("transform"):
             for transform in self.transforms:
                 image = _checked(transform.apply(image), image, transform)
-        with steps.step("export"), guarded(self.folder, "write the samples"):
-            sample = Sample(
-                chip_id=task.chip.id,
-                label_item_id=task.chip.item_id,
-                grid=task.chip.grid,
-                images={self.source: image},
-                frames={self.source: task.frames},
-                classes=classes,
-                attrs=self.label_attrs,
-            )
-            receipt = self.exporter.write(sample, self.folder)
-        return dataclasses.replace(receipt, seconds=steps.seconds)
+        return self._sample(task, image, classes)
+
+    def _sample(self, task: Task, image: Image, classes: NDArray[np.int64]) -> Sample:
+        return Sample(
+            chip_id=task.chip.id,
+            label_item_id=task.chip.item_id,
+            grid=task.chip.grid,
+            images={self.source: image},
+            frames={self.source: task.frames},
+            classes=classes,
+            attrs=self.label_attrs,
+        )
+
+    def outlines(self, tasks: Sequence[Task]) -> Iterator[Sample] | None:
+        """The samples of the tasks with zeros for pixels: all that an exporter needs to know how large they will be.
+
+        What transforms make of bands and types is seen by making one of the first samples; ``None`` where none of
+        them can be made.
+        """
+        for task in tasks[:_TRIED_FOR_AN_OUTLINE]:
+            try:
+                model = self.sample(task, Steps()).images[self.source]
+            except Exception:  # it will fail again, and be recorded, when it is made for good
+                log.debug("no outline from chip %s: %s", task.chip.id, scrub(traceback.format_exc()))
+            else:
+                return (self._sample(task, *_zeros(model, task)) for task in tasks)
+        return None
 
     def _read(self, task: Task) -> Image:
         """The chosen items, with a frame that holds nothing where a period is empty."""
@@ -109,6 +137,22 @@ class Recipe:
         if image.values.shape != expected:
             raise ChipError(f"The reader gave an image of shape {image.values.shape}; it must be (time, band, y, x) = {expected}.")
         return image if len(present) == len(task.frames) else spread(image, present, len(task.frames))
+
+
+_TRIED_FOR_AN_OUTLINE = 3
+
+
+def _zeros(model: Image, task: Task) -> tuple[Image, NDArray[np.int64]]:
+    shape = (len(task.frames), len(model.bands), *task.chip.grid.shape)
+    values = _blank(shape, model.values.dtype.str)
+    missing = np.array([frame.missing for frame in task.frames])
+    return dataclasses.replace(model, values=values, valid=valid_of(values, model.nodata, missing)), _blank(shape[2:], "int64")
+
+
+@lru_cache(maxsize=8)
+def _blank(shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
+    """Zeros that nobody writes to; one array serves all samples of a shape."""
+    return np.zeros(shape, dtype=dtype)
 
 
 def spread(image: Image, positions: list[int], n_frames: int) -> Image:
@@ -129,8 +173,7 @@ def _empty(image: Image) -> float:
     """The value of a frame that holds nothing: NaN, the nodata value, or 0 where the dtype cannot hold it."""
     if np.issubdtype(image.values.dtype, np.floating):
         return float("nan")
-    limits = np.iinfo(image.values.dtype)
-    return image.nodata if image.nodata is not None and limits.min <= image.nodata <= limits.max else 0
+    return float(fill_of(image.values.dtype, image.nodata))
 
 
 def _checked(new: Any, old: Image, transform: Transform) -> Image:

@@ -12,15 +12,14 @@ from typing import Any
 
 from lcnkit.labels import LabelSet
 from lcnkit.model import Failure, Receipt
-from lcnkit.output import FAILURES, MANIFEST, guarded, whole_file, write_json
+from lcnkit.output import FAILURES, guarded, whole_file
 from lcnkit.periods import edges
 
 #: Libraries whose version can change pixels or files.
 _LIBRARIES = ("lcnkit", "numpy", "rasterio", "tifffile", "pandas", "xarray", "stackstac")
 
 
-def write_manifest(
-    folder: Path,
+def manifest_of(
     config: Mapping[str, Any],
     labels: LabelSet,
     source: Mapping[str, Any],
@@ -28,11 +27,11 @@ def write_manifest(
     counts: Mapping[str, int],
     n_periods: int,
 ) -> dict[str, Any]:
-    """Write ``manifest.json``, and return what it says."""
+    """What ``manifest.json`` says of a data set: plain JSON values, nothing of when and where it was made."""
     pixels: Counter[str] = Counter()
     for receipt in receipts:
         pixels.update(receipt.facts.get("pixels", {}))
-    manifest = {
+    return {
         "lcnkit": 1,
         "config": dict(config),
         "labels": {"collection": labels.collection, **labels.about},
@@ -50,9 +49,6 @@ def write_manifest(
         "versions": {name: importlib.metadata.version(name) for name in _LIBRARIES},
         "samples": [{key: value for key, value in receipt.as_dict().items() if key != "seconds"} for receipt in receipts],
     }
-    with guarded(folder, "write the manifest"):
-        write_json(folder / MANIFEST, manifest)
-    return manifest
 
 
 def checksum_of(receipts: Sequence[Receipt]) -> str:

@@ -35,6 +35,8 @@ KINDS: dict[str, type] = {
 BUILT_IN = (
     "catalog.static",
     "catalog.api",
+    "catalog.geoparquet",
+    "catalog.links",
     "strategy.season_min_cc",
     "strategy.min_cc",
     "strategy.monthly_plus_best",

@@ -6,9 +6,12 @@ written anywhere; the secret itself is never kept in an object, a file or a mess
 
 from __future__ import annotations
 
+import logging
 import os
 import re
+import traceback
 from collections.abc import Iterable
+from functools import cache
 from urllib.parse import quote, quote_plus, urlsplit, urlunsplit
 
 from lcnkit.errors import ConfigError
@@ -17,7 +20,7 @@ _REFERENCE = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*|keyring:[^/\s]+/\S+")
 # A name that nobody gives a variable is a secret somebody pasted: variables have at most a few dozen letters.
 _LONGEST_NAME = 64
 _OVERRIDE = re.compile(r"^\+{0,2}[\w.@/]*\bsecret=(?P<value>.*)$", re.DOTALL)
-_URL = re.compile(r"(?P<url>(?:https?://|/)[^\s\"'<>?]*)\?[^\s\"'<>)\]]*")
+_URL = re.compile(r"(?P<url>(?:https?://|/)[^\s\"'<>?]*)\?(?=[^\s\"'<>)\]]*=)[^\s\"'<>)\]]*")
 _USER = re.compile(r"(?P<scheme>\bhttps?://)[^/\s\"'<>@?]+@")
 
 
@@ -95,6 +98,28 @@ def scrub(text: str, secret: str | None = None) -> str:
     for form in _forms(secret) if secret else ():
         text = text.replace(form, "***")
     return _USER.sub(r"\g<scheme>***@", _URL.sub(r"\g<url>?***", text))
+
+
+class NoQueries(logging.Filter):
+    """Leaves the queries of URLs out of what is logged: GDAL and urllib3 name the URLs they ask for, and these may hold a key or a token."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Change the record, and let it pass."""
+        record.msg, record.args = scrub(record.getMessage()), None
+        if record.exc_info and not record.exc_text:
+            record.exc_text = scrub("".join(traceback.format_exception(*record.exc_info)).rstrip())
+        return True
+
+
+# Libraries that log the URLs they ask for. The client's handlers leave queries out too; a worker's are not ours.
+_TALKATIVE = ("urllib3.connectionpool", *(f"rasterio.{name}" for name in ("_base", "_env", "_err", "_io", "_warp", "env")))
+
+
+@cache
+def hush() -> None:
+    """From now on no library of this process logs the query of a URL."""
+    for name in _TALKATIVE:
+        logging.getLogger(name).addFilter(NoQueries())
 
 
 def _forms(secret: str) -> list[str]:

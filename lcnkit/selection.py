@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lcnkit.contracts import Strategy
-from lcnkit.errors import PlanError, PluginError, listing
+from lcnkit.errors import LcnkitError, PlanError, PluginError, listing
 from lcnkit.model import Chip, Frame
 from lcnkit.periods import middle, middles_of, nanoseconds
 from lcnkit.settings import WhenEmpty
@@ -17,6 +18,9 @@ from lcnkit.settings import WhenEmpty
 if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
+
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,13 @@ def _answer(strategy: Strategy, given: pd.DataFrame, name: str) -> pd.DataFrame:
     """What the strategy returns, its rows in the order that they were given."""
     import pandas as pd
 
-    answer = strategy.select(given.copy())
+    try:
+        answer = strategy.select(given.copy())
+    except LcnkitError:
+        raise
+    except Exception as error:  # somebody else's code: what went wrong is said in one line, and in full in the log
+        log.debug("the strategy %s", name, exc_info=True)
+        raise PluginError(f"The strategy {name!r} failed: {type(error).__name__}: {error}. Its authors can find the trace in lcnkit.log.") from error
     if not isinstance(answer, pd.DataFrame):
         raise PluginError(f"The strategy {name!r} must return the candidate table; it returned {type(answer).__name__}.")
     if "selected" not in answer.columns:

@@ -23,7 +23,9 @@ class Dataset:
     """Where labels and imagery lie, and what their parts are called."""
 
     root: str | None = None
-    """Folder (or catalog.json) of the archive."""
+    """Folder (or catalog.json) of the archive: a path, https://... or s3://BUCKET/PREFIX."""
+    endpoint: str | None = None
+    """URL of the S3-compatible service that an s3:// root lies in; null: Amazon's."""
     labels: str | None = None
     """The label collection: its id or the end of its id; null: the only one there is."""
     source: str | None = None

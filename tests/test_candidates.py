@@ -13,10 +13,11 @@ import shapely
 
 from lcnkit.archive import Archive
 from lcnkit.candidates import COLUMNS, SEARCH_COLUMNS, complete, empty_search, match
-from lcnkit.catalog.static import Static, crawl
+from lcnkit.catalog.static import Static
 from lcnkit.contracts import Query
 from lcnkit.errors import PluginError
 from lcnkit.geometry import coverage, geometry_of
+from lcnkit.index.kept import crawl_once
 from lcnkit.labels import read_labels
 from lcnkit.model import Chip, Grid, Interval
 from lcnkit.settings import Dataset
@@ -163,7 +164,8 @@ def archive(tmp_path: Path) -> TinyArchive:
 
 def crawled(archive: TinyArchive):
     opened = Archive.open(str(archive.write()))
-    return crawl(opened.source(), opened.root)
+    found = crawl_once(opened.source(), opened.root)
+    return found.table, [why for _, why in found.problems]
 
 
 class TestCrawl:

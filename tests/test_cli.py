@@ -202,7 +202,7 @@ class TestMistakes:
             ("--cfg nothing", "--cfg needs one of job, hydra, all, and has nothing"),
             ("--config-dir /no/such", "/no/such"),
             ("--config-name nothing", "There is no configuration 'nothing'"),
-            ("plam", "There is no command 'plam'; there is run, plan, plugins. Did you mean 'plan'"),
+            ("plam", "There is no command 'plam'; there is run, plan, plugins, index. Did you mean 'plan'"),
             ("n_periods=3 n_periods", "There is no command 'n_periods'.*Options have the form key=value"),
             ("plugins strategi", "There is no kind or plugin 'strategi'.*Did you mean 'strategy'"),
         ],
@@ -233,16 +233,17 @@ class TestMistakes:
         ]
         assert lcn("chips=1", "n_periods=3", "overwrite=true") == 0
 
-    def test_a_plugins_mistake_is_no_mistake_of_the_configuration(self, lcn, monkeypatch):
-        """What is raised inside a run is not to be taken for what Hydra says of an override."""
+    def test_a_strategys_mistake_is_said_in_one_line_that_names_it(self, lcn, monkeypatch):
         from lcnkit.strategy.season_min_cc import SeasonMinCC
 
         def fail(self, candidates):
             raise ValueError("a bug")
 
         monkeypatch.setattr(SeasonMinCC, "select", fail)
-        with pytest.raises(ValueError, match="a bug"):
-            lcn("chips=1")
+        assert lcn("chips=1") == 1
+        (line,) = [line for line in lcn.err.splitlines() if line.startswith("lcnkit:")]
+        assert "The strategy 'season_min_cc' failed: ValueError: a bug." in line
+        assert "Traceback" not in lcn.err
 
 
 class TestOtherCommands:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +27,7 @@ class DaskPool(Pool):
         self._connect = connect
         self._batch = batch
 
-    def map(self, function: Callable[[T], R], tasks: Iterable[T]) -> Iterator[Outcome[R]]:
+    def map(self, function: Callable[[T], R], tasks: Iterable[T]) -> Generator[Outcome[R]]:
         """See `lcnkit.contracts.Pool.map`."""
         import cloudpickle
         from distributed import as_completed

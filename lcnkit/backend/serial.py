@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -23,7 +23,7 @@ class Serial(Backend):
 class SerialPool(Pool):
     """This process."""
 
-    def map(self, function: Callable[[T], R], tasks: Iterable[T]) -> Iterator[Outcome[R]]:
+    def map(self, function: Callable[[T], R], tasks: Iterable[T]) -> Generator[Outcome[R]]:
         """See `lcnkit.contracts.Pool.map`."""
         for index, task in enumerate(tasks):
             try:

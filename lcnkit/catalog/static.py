@@ -1,39 +1,37 @@
-"""Catalog: a STAC archive on disk, crawled once."""
+"""Catalog: an archive, crawled: once and kept as an index on disk, as far as it is needed elsewhere."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from lcnkit.archive import Archive, Collection, folder_of, load_item
+from lcnkit.archive import DISK, Archive, Store, folder_of, load_item, open_store
 from lcnkit.candidates import empty_search, match
+from lcnkit.catalog.owners import owners_of
 from lcnkit.contracts import Catalog, Query
 from lcnkit.errors import DataError, UnreadableAsset
-from lcnkit.geometry import coverage, geometry_of
 from lcnkit.hookspecs import hookimpl
 from lcnkit.model import Chip, Item
-from lcnkit.model.href import join, relative_to
-from lcnkit.ownership import owner_by_id
+from lcnkit.model.href import is_url, join
 
 if TYPE_CHECKING:
     import pandas as pd
 
 log = logging.getLogger(__name__)
 
-# An item whose outline and the chip's cover each other to this share was cut for the chip.
-_SAME_OUTLINE = 0.98
-
 
 @dataclass(frozen=True, kw_only=True)
 class Static(Catalog):
-    """Crawl a STAC archive on disk: catalog.json and what it links to, or folders with collection.json."""
+    """Crawl a STAC archive (catalog.json and what it links to) or LandCoverNet's folders; on disk, a web server or in an S3 bucket."""
 
     root: str | None = None
-    """Folder of the archive; null: the data set's."""
+    """Folder of the archive (or https://..., s3://BUCKET/PREFIX); null: the data set's."""
+    endpoint: str | None = None
+    """URL of the S3-compatible service of an s3:// root; null: the data set's."""
+    refresh: bool = False
+    """Read every item again, also where the index of an earlier run seems to tell of the archive as it is."""
 
     def find_collection(self, name: str | None) -> str:
         """See `lcnkit.contracts.Catalog.find_collection`."""
@@ -41,33 +39,29 @@ class Static(Catalog):
 
     def search(self, chips: Sequence[Chip], query: Query) -> pd.DataFrame:
         """See `lcnkit.contracts.Catalog.search`."""
-        archive = self._archive()
-        items, problems = crawl(archive.source(query.collection), archive.root)
-        if problems:
-            log.warning(
-                "%d items of %s cannot be used and are left out: %s%s",
-                len(problems),
-                query.collection,
-                problems[0],
-                " ..." if len(problems) > 1 else "",
-            )
-            for problem in problems:
-                log.debug("left out: %s", problem)
+        from lcnkit.index.kept import crawl_once, kept_crawl, new_crawl
+
+        root = folder_of(self._root(), self.endpoint)
+        found = None if self.refresh or is_url(root) else kept_crawl(root, query.collection)
+        if found is None:
+            collection = self._archive().source(query.collection)
+            if collection.keeps_index:
+                found = new_crawl(root, collection)
+            else:
+                found = crawl_once(collection.about({chip.id for chip in chips}, query.chip_ids), root)
+        report([why for _, why in found.problems], query.collection)
+        items = found.table
         if not len(items) or not chips:
             return empty_search()
-        return match(chips, items.assign(owner=_owners(items, chips, query, archive.root)), query.min_coverage)
+        owners = owners_of(items, chips, query, lambda: [join(root, href) for href in items["item_href"]])
+        return match(chips, items.assign(owner=owners), query.min_coverage)
 
     def items(self, hrefs: Sequence[str]) -> list[Item]:
         """See `lcnkit.contracts.Catalog.items`."""
-        folder = folder_of(self._root())
-        loaded = [load_item(join(folder, href)) for href in hrefs]
-        for item in loaded:
-            if isinstance(item, str):
-                raise UnreadableAsset(f"{item}. It was there when the plan was made: fetch it again, or plan anew with overwrite=true.")
-        return [item for item in loaded if isinstance(item, Item)]
+        return load_items(folder_of(self._root(), self.endpoint), hrefs, open_store(self._root(), self.endpoint)[0])
 
     def _archive(self) -> Archive:
-        return Archive.open(self._root())
+        return Archive.open(self._root(), self.endpoint)
 
     def _root(self) -> str:
         if self.root is None:
@@ -75,63 +69,26 @@ class Static(Catalog):
         return self.root
 
 
-def crawl(collection: Collection, root: str) -> tuple[pd.DataFrame, list[str]]:
-    """The items of a collection as a table, and a sentence about each one that cannot be used."""
-    import pandas as pd
+def report(problems: Sequence[str], collection: str) -> None:
+    """Say once how many items are left out, and of each why in the log file's detail."""
+    if problems:
+        more = " ..." if len(problems) > 1 else ""
+        log.warning("%d items of %s cannot be used and are left out: %s%s", len(problems), collection, problems[0], more)
+        for problem in problems:
+            log.debug("left out: %s", problem)
 
-    rows: list[tuple[Any, ...]] = []
-    problems: list[str] = []
-    outlines: dict[str, Any] = {}
-    for path, item in collection.items():
+
+def load_items(folder: str, hrefs: Sequence[str], store: Store = DISK) -> list[Item]:
+    """Items of an archive by their hrefs below ``folder``.
+
+    Raises:
+        UnreadableAsset: One is no longer there.
+    """
+    loaded = list(store.map(lambda href: load_item(join(folder, href), store), hrefs))
+    for item in loaded:
         if isinstance(item, str):
-            problems.append(item)
-            continue
-        properties = item.properties
-        # A composite has no datetime of its own: it counts where its range begins.
-        when = properties.get("datetime") or properties.get("start_datetime")
-        key = repr((item.document.get("geometry"), item.document.get("bbox")))
-        if key not in outlines:
-            outlines[key] = geometry_of(item.document)
-        if not when:
-            problems.append(f"{path}: item {item.id!r} has neither datetime nor start_datetime, so it belongs to no period")
-        elif outlines[key] is None:
-            problems.append(f"{path}: item {item.id!r} has no usable geometry and no bbox, so it covers no chip")
-        else:
-            owner_collection = str(item.document.get("collection") or collection.id)
-            rows.append((item.id, owner_collection, when, properties.get("eo:cloud_cover"), relative_to(path, root), outlines[key]))
-    items = pd.DataFrame(rows, columns=["item_id", "collection", "datetime", "cloud_cover", "item_href", "geometry"])
-    items["datetime"] = pd.to_datetime(items["datetime"], utc=True, format="ISO8601", errors="coerce").astype("datetime64[ns, UTC]")
-    undated = items["datetime"].isna()
-    problems += [
-        f"{href}: item {item!r} has a datetime that cannot be read" for item, href in items.loc[undated, ["item_id", "item_href"]].to_numpy()
-    ]
-    return items[~undated].reset_index(drop=True), problems
-
-
-def _owners(items: pd.DataFrame, chips: Sequence[Chip], query: Query, root: str) -> np.ndarray:
-    """The chip each item was cut for, ``""`` where it is no chip: by its id, else by the one label that links to it."""
-    owners = np.array(
-        [owner_by_id(item_id, collection, query.chip_ids) for item_id, collection in zip(items["item_id"], items["collection"], strict=True)],
-        dtype=object,
-    )
-    linked = _linked(chips)
-    free = np.flatnonzero(owners == "")
-    for position, href in zip(free, items["item_href"].to_numpy()[free], strict=True):
-        chip = linked.get(join(root, href))
-        if chip is not None:
-            outline = items["geometry"].iloc[position]
-            if min(*coverage([chip.footprint], [outline]), *coverage([outline], [chip.footprint])) >= _SAME_OUTLINE:
-                owners[position] = chip.id
-    return owners
-
-
-def _linked(chips: Sequence[Chip]) -> Mapping[str, Chip]:
-    """Chips by the items that exactly one label names as its source."""
-    found: dict[str, Chip | None] = {}
-    for chip in chips:
-        for href in chip.source_hrefs:
-            found[href] = None if href in found else chip
-    return {href: chip for href, chip in found.items() if chip is not None}
+            raise UnreadableAsset(f"{item}. It was there when the plan was made: fetch it again, or plan anew with overwrite=true.")
+    return [item for item in loaded if isinstance(item, Item)]
 
 
 @hookimpl

@@ -1,16 +1,10 @@
-"""Exporter: one pickle, a list of (image, label) pairs, as the LandCoverNet tutorial left it.
-
-The list is never held in memory. Each worker writes the pickle opcodes of its pair to a part of its own, and
-the parts are strung together behind the opcode of an empty list, each followed by "append". A pair says only
-"call xarray.DataArray with these arguments", so that it loads wherever numpy and xarray are installed.
-"""
+"""Exporter: one pickle, a list of (image, label) pairs, as the LandCoverNet tutorial left it."""
 
 from __future__ import annotations
 
 import errno
 import os
-import pickle
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
@@ -19,6 +13,8 @@ import numpy as np
 
 from lcnkit.contracts import Exporter
 from lcnkit.errors import OutputError
+from lcnkit.exporter.pickle_slots import SLOTS, WHOLE, reserve, slot_of
+from lcnkit.exporter.pickle_stream import APPEND, HEAD, STOP, HashedFile, dump_pair, load_pair, size_of_pair
 from lcnkit.exporter.receipts import facts_of, shapes_of
 from lcnkit.hookspecs import hookimpl
 from lcnkit.model import Frame, Grid, Image, Receipt, Sample
@@ -27,27 +23,34 @@ from lcnkit.output import STATE, whole_file
 
 FILE = "items.pkl"
 
-# Protocol 5 (Python 3.8): arrays are written without being copied first.
-_PROTOCOL = 5
-_HEAD = pickle.PROTO + bytes([_PROTOCOL]) + pickle.EMPTY_LIST
-_DATA_ARRAY = pickle.GLOBAL + b"xarray\nDataArray\n"
-
 
 @dataclass(frozen=True, kw_only=True)
 class Pickle(Exporter):
     """Write ``items.pkl``: one list of (image, label) pairs of xarray DataArrays, in the label collection's order."""
 
+    def reserve(self, samples: Iterable[Sample], folder: Path) -> int:
+        """See `lcnkit.contracts.Exporter.reserve`."""
+        return reserve(samples, folder)
+
     def write(self, sample: Sample, folder: Path) -> Receipt:
         """See `lcnkit.contracts.Exporter.write`."""
-        part = folder / STATE / "parts" / f"{sample.chip_id}.part"
-        with whole_file(part) as file:
-            hashed = _Hashed(file)
-            _dump_call(sample.image_parts(sample.source), hashed)
-            _dump_call(sample.label_parts(), hashed)
-            hashed.write(pickle.TUPLE2)
+        slot = slot_of(sample.chip_id, folder)
+        if slot is not None and slot[1] == size_of_pair(sample):
+            path, offset = folder / WHOLE, slot[0]
+            with path.open("r+b") as file:
+                file.seek(offset)
+                hashed = HashedFile(file)
+                dump_pair(sample, hashed)
+                file.write(APPEND)
+        else:
+            path, offset = folder / STATE / "parts" / f"{sample.chip_id}.part", 0
+            with whole_file(path) as file:
+                hashed = HashedFile(file)
+                dump_pair(sample, hashed)
         return Receipt(
             chip_id=sample.chip_id,
-            file=part.relative_to(folder).as_posix(),
+            file=path.relative_to(folder).as_posix(),
+            offset=offset,
             size=hashed.size,
             checksum=hashed.checksum,
             shapes=shapes_of(sample),
@@ -56,80 +59,49 @@ class Pickle(Exporter):
 
     def finish(self, receipts: Sequence[Receipt], folder: Path) -> list[Receipt]:
         """See `lcnkit.contracts.Exporter.finish`."""
-        placed: list[Receipt] = []
-        with whole_file(folder / FILE) as whole:
-            whole.write(_HEAD)
-            for receipt in receipts:
-                start = whole.tell()
-                _append(folder / receipt.file, receipt, whole)
-                whole.write(pickle.APPEND)
-                placed.append(replace(receipt, file=FILE, offset=start))
-            whole.write(pickle.STOP)
-        return placed
+        offsets = _offsets(receipts)
+        if receipts and all(receipt.file == WHOLE for receipt in receipts) and [receipt.offset for receipt in receipts] == offsets[:-1]:
+            _close(folder, offsets[-1])
+        else:
+            _string_together(receipts, folder)
+        return [replace(receipt, file=FILE, offset=offset) for receipt, offset in zip(receipts, offsets[:-1], strict=True)]
 
     def read(self, receipt: Receipt, folder: Path) -> Sample:
         """See `lcnkit.contracts.Exporter.read`."""
         with (folder / receipt.file).open("rb") as file:
             file.seek(receipt.offset)
-            image, label = pickle.loads(_HEAD[:2] + file.read(receipt.size) + pickle.STOP)
+            image, label = load_pair(file.read(receipt.size))
         return sample_of(image, label, receipt)
 
 
-class _Hashed:
-    """A file that knows the size and checksum of what went through it."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        import xxhash
-
-        self._file, self._hash, self.size = file, xxhash.xxh3_128(), 0
-
-    def write(self, data: Any) -> int:
-        self._file.write(data)
-        self._hash.update(data)
-        size = memoryview(data).nbytes
-        self.size += size
-        return size
-
-    @property
-    def checksum(self) -> str:
-        return f"xxh3_128:{self._hash.hexdigest()}"
+def _offsets(receipts: Sequence[Receipt]) -> list[int]:
+    """Where each sample lies in the finished file, and where the last one ends."""
+    offsets = [len(HEAD)]
+    for receipt in receipts:
+        offsets.append(offsets[-1] + receipt.size + len(APPEND))
+    return offsets
 
 
-class _Arguments:
-    """Drops the last opcode of a pickle (STOP), and passes on the rest."""
-
-    def __init__(self, file: _Hashed) -> None:
-        self._file, self._held = file, b""
-
-    def write(self, data: Any) -> int:
-        if self._held:
-            self._file.write(self._held)
-            self._held = b""
-        if memoryview(data).nbytes > 1 << 16:  # large buffers are arrays: the last opcode comes in a short one
-            return self._file.write(data)
-        self._held = bytes(data)
-        return len(self._held)
-
-    def close(self) -> None:
-        if self._held[-1:] != pickle.STOP:
-            raise pickle.PicklingError("the pickle did not end with STOP")
-        self._file.write(self._held[:-1])
+def _close(folder: Path, end: int) -> None:
+    """The file that workers wrote into is whole: end it, and give it its name."""
+    with (folder / WHOLE).open("r+b") as file:
+        file.truncate(end)
+        file.seek(end)
+        file.write(STOP)
+    os.replace(folder / WHOLE, folder / FILE)
+    (folder / SLOTS).unlink(missing_ok=True)
 
 
-def _dump_call(arguments: tuple[Any, ...], file: _Hashed) -> None:
-    """The opcodes of ``xarray.DataArray(*arguments)``, leaving the result on the unpickler's stack."""
-    file.write(_DATA_ARRAY)
-    held = _Arguments(file)
-    pickler = pickle.Pickler(held, protocol=_PROTOCOL)
-    # No memo: its numbers would clash when parts are strung together. The arguments hold no cycles.
-    pickler.fast = True
-    pickler.dump(tuple(_contiguous(argument) for argument in arguments))
-    held.close()
-    file.write(pickle.REDUCE)
-
-
-def _contiguous(value: Any) -> Any:
-    return np.ascontiguousarray(value) if isinstance(value, np.ndarray) else value
+def _string_together(receipts: Sequence[Receipt], folder: Path) -> None:
+    """Copy samples from wherever they lie: some failed, or were added to an earlier data set."""
+    with whole_file(folder / FILE) as whole:
+        whole.write(HEAD)
+        for receipt in receipts:
+            _append(folder / receipt.file, receipt, whole)
+            whole.write(APPEND)
+        whole.write(STOP)
+    for name in (WHOLE, SLOTS):
+        (folder / name).unlink(missing_ok=True)
 
 
 def _append(path: Path, receipt: Receipt, whole: IO[bytes]) -> None:

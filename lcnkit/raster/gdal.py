@@ -19,12 +19,26 @@ if TYPE_CHECKING:
 Resampling = Literal["nearest", "bilinear", "cubic", "cubic_spline", "lanczos", "average", "mode"]
 
 
+# Reading over HTTP: a server that is busy (429, 5xx) is asked again after 0.5, 1, 2 s; one that is silent is given up.
+_HTTP = {
+    "GDAL_HTTP_CONNECTTIMEOUT": "10",
+    "GDAL_HTTP_LOW_SPEED_LIMIT": "1",  # bytes a second, over so many seconds
+    "GDAL_HTTP_LOW_SPEED_TIME": "30",
+    "GDAL_HTTP_MAX_RETRY": "3",
+    "GDAL_HTTP_RETRY_DELAY": "0.5",
+    "GDAL_INGESTED_BYTES_AT_OPEN": "196608",  # a chip of 256 x 256 pixels is one request
+}
+
+
 @contextmanager
 def gdal() -> Iterator[None]:
-    """GDAL set up for many small reads: no listing of folders, no repeated retries hidden in the library."""
+    """GDAL set up for many small reads: no listing of folders, and an end to retries. What the environment sets counts more."""
+    import os
+
     import rasterio
 
-    with rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR", GDAL_NUM_THREADS="1", VSI_CACHE="TRUE"):
+    http = {name: value for name, value in _HTTP.items() if name not in os.environ}
+    with rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR", GDAL_NUM_THREADS="1", VSI_CACHE="TRUE", **http):
         yield
 
 

@@ -17,10 +17,12 @@ from lcnkit.model import Image
 class Index(Transform):
     """Add normalised differences ``(a - b) / (a + b)`` of two bands, -1 to 1, after the bands there are."""
 
-    bands: dict[str, list[str]] = field(default_factory=lambda: {"NDVI": ["B08", "B04"]})
-    """Name of the new band: the two bands a and b. NDVI is (near infrared, red): {NDVI:[B08,B04]}."""
+    bands: dict[str, list[str]] = field(default_factory=dict)
+    """Name of the new band: the two bands a and b, {NDWI:[B03,B08]}. Left empty: NDVI of Sentinel-2, {NDVI:[B08,B04]}."""
 
     def __post_init__(self) -> None:
+        if not self.bands:  # a default in the field itself would be merged with the user's choice
+            object.__setattr__(self, "bands", {"NDVI": ["B08", "B04"]})
         for name, pair in self.bands.items():
             if len(pair) != 2 or pair[0] == pair[1]:
                 raise ConfigError(f"transform.index.bands.{name} is {list(pair)}; it must name two different bands: {{{name}:[B08,B04]}}")

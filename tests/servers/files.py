@@ -12,7 +12,9 @@ from servers.loopback import Quiet, serving
 
 
 @contextmanager
-def serving_files(folder: Path, seen: list[tuple[str, dict[str, str]]] | None = None, allows: Callable[[str], bool] = lambda path: True) -> Iterator[str]:
+def serving_files(
+    folder: Path, seen: list[tuple[str, dict[str, str]]] | None = None, allows: Callable[[str], bool] = lambda path: True
+) -> Iterator[str]:
     """The address under which ``folder`` is served; ``seen`` collects paths (with query) and headers."""
 
     class Handler(Quiet):

@@ -13,6 +13,9 @@ class Quiet(BaseHTTPRequestHandler):
     """Writes no log, and takes a client that leaves early for what it is."""
 
     protocol_version = "HTTP/1.1"
+    # An answer in one piece, at once: else each costs 40 ms on a connection that is kept.
+    wbufsize = -1
+    disable_nagle_algorithm = True
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
         pass

@@ -56,6 +56,7 @@ class Proxy:
     allows: Callable[[Any], bool] = lambda handler: True
     """Whether a request has its key; else the answer is 401, and says what came."""
     redirect: Callable[[Any], str | None] = lambda handler: None
+    redirects_with: int = 307
     rewrite: Callable[[bytes], bytes] = bytes
     """Changes bodies on the way."""
     url: str = ""
@@ -85,7 +86,7 @@ class Proxy:
             number = len(self.seen)
         where = self.redirect(handler)
         if where is not None:
-            return _answer(handler, 307, b"", {"Location": where})
+            return _answer(handler, self.redirects_with, b"", {"Location": where})
         if not self.allows(handler):
             said = f"wrong key: {handler.path} {handler.headers.get('Authorization')} {handler.headers.get('X-Key')}".encode()
             return _answer(handler, 401, said, {})
@@ -109,7 +110,8 @@ class Proxy:
             link.request(handler.command, handler.path, body or None, headers)
             response = link.getresponse()
             kept = {"Content-Type": response.headers.get("Content-Type", "application/json")}
-            return response.status, kept, self.rewrite(response.read())
+            # Links lead to the proxy, as a server behind one gives them.
+            return response.status, kept, self.rewrite(response.read().replace(self.target.encode(), self.url.encode()))
         finally:
             link.close()
 

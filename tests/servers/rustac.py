@@ -23,23 +23,24 @@ def _command() -> str:
     import rustac
 
     beside = [Path(sys.executable).parent, *list(Path(rustac.__file__).parents)[3:5]]
-    found = next((str(path) for folder in beside for path in (folder / "rustac", folder / "bin" / "rustac") if path.is_file()), shutil.which("rustac"))
+    found = next(
+        (str(path) for folder in beside for path in (folder / "rustac", folder / "bin" / "rustac") if path.is_file()), shutil.which("rustac")
+    )
     if found is None:
         pytest.skip("the command rustac is not there")
     return found
 
 
 @contextmanager
-def serving_items(items: Sequence[dict[str, Any]], folder: Path, public: str | None = None) -> Iterator[str]:
-    """The API's address; ``public`` is the one it gives in links, where a proxy stands before it."""
+def serving_items(items: Sequence[dict[str, Any]], folder: Path) -> Iterator[str]:
+    """The API's address; each collection is made of its items."""
     pytest.importorskip("rustac")
     file = folder / "items.json"
     file.write_text(json.dumps({"type": "FeatureCollection", "features": items}))
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    address = ["--addr", public or f"127.0.0.1:{port}", *(["--bind", f"127.0.0.1:{port}"] if public else [])]
     with (folder / "rustac.log").open("wb") as log:
-        process = subprocess.Popen([_command(), "serve", str(file), "--create-collections", *address], stdout=log, stderr=log)
+        process = subprocess.Popen([_command(), "serve", str(file), "--create-collections", "--addr", f"127.0.0.1:{port}"], stdout=log, stderr=log)
         try:
             wait_for(url, process, folder / "rustac.log")
             yield url

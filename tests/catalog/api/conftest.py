@@ -48,16 +48,15 @@ def slovenia_api(slovenia: Path, tmp_path_factory: pytest.TempPathFactory) -> It
 
 
 @pytest.fixture(scope="session")
-def behind_proxy(slovenia: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[Proxy], Any]:
-    """The same API behind a proxy, which stands in its links too: ``with behind_proxy(Proxy(...)) as proxy``."""
+def behind_proxy(slovenia_api: str, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
+    """The same API, or one with other items, behind a proxy: ``with behind_proxy(Proxy(...)) as proxy``."""
 
     @contextmanager
     def start(proxy: Proxy, items: Sequence[dict[str, Any]] | None = None) -> Iterator[Proxy]:
         with ExitStack() as stack:
-            stack.enter_context(proxy.running())
-            found = items_of(slovenia) if items is None else items
-            proxy.target = stack.enter_context(serving_items(found, tmp_path_factory.mktemp("rustac"), proxy.url))
-            yield proxy
+            found = slovenia_api if items is None else stack.enter_context(serving_items(items, tmp_path_factory.mktemp("rustac")))
+            proxy.target = found
+            yield stack.enter_context(proxy.running())
 
     return start
 

@@ -10,17 +10,17 @@ from typing import Any
 
 import pandas as pd
 import pytest
-import shapely
 from servers.items import items_of
 from servers.proxy import Proxy
 from servers.rustac import serving_items
+from servers.scenes import YEAR, chips_in_tiles, scenes
 
 from lcnkit.cache_dir import cache_folder
 from lcnkit.catalog.api import Api
 from lcnkit.contracts import Query
 from lcnkit.demo import DemoOptions, demo_root
 from lcnkit.errors import ConfigError, DataError
-from lcnkit.model import Chip, Grid, Interval
+from lcnkit.model import Interval
 from lcnkit.testing.catalog import CatalogContract
 
 
@@ -63,37 +63,6 @@ def test_touching_neighbours_are_no_candidates(slovenia: Path, slovenia_api: str
     own = [chip in item for chip, item in zip(found["chip_id"], found["item_id"], strict=True)]
     assert all(own)
     assert len(found) == 324
-
-
-TILES = {"33TVL": (14.0, 45.5), "33TWM": (16.5, 46.5), "36NTF": (31.0, 0.5), "28QDE": (-16.5, 17.0)}
-YEAR = Interval(date(2018, 1, 1), date(2018, 12, 31))
-
-
-def scenes() -> list[dict[str, Any]]:
-    """73 scenes of one degree in each tile; the cloud cover of one is unknown."""
-    made = []
-    for tile, (west, south) in TILES.items():
-        outline = shapely.box(west, south, west + 1, south + 1)
-        for number, day in enumerate(pd.date_range("2018-01-01", periods=73, freq="5D")):
-            properties: dict[str, Any] = {"datetime": f"{day:%Y-%m-%d}T10:00:00Z", "eo:cloud_cover": number % 7}
-            if number == 5:
-                del properties["eo:cloud_cover"]
-            geometry = {"type": "Polygon", "coordinates": [[list(corner) for corner in outline.exterior.coords]]}
-            item = {"type": "Feature", "stac_version": "1.0.0", "id": f"S2_{tile}_{day:%Y%m%d}", "collection": "sentinel-2-l2a"}
-            made.append({**item, "geometry": geometry, "bbox": list(outline.bounds), "properties": properties, "assets": {}, "links": []})
-    return made
-
-
-def chips_in_tiles(each: int) -> list[Chip]:
-    """Chips of 2.5 km on a lattice of 0.18 degrees in each tile."""
-    grid = Grid("EPSG:32633", (10.0, 0.0, 0.0, 0.0, -10.0, 0.0), (256, 256))
-    made = []
-    for tile, (west, south) in TILES.items():
-        for number in range(each):
-            left, bottom = west + 0.05 + 0.18 * (number % 5), south + 0.05 + 0.18 * (number // 5)
-            name = f"{tile}_{number:02d}"
-            made.append(Chip(name, f"labels_{name}", "", grid, YEAR, shapely.box(left, bottom, left + 0.025, bottom + 0.025)))
-    return made
 
 
 def test_a_hundred_chips_in_four_tiles_take_few_requests(behind_proxy: Any, caplog: pytest.LogCaptureFixture) -> None:
@@ -184,4 +153,3 @@ def test_options_that_cannot_be_meant(options: dict[str, Any], said: str) -> Non
     with pytest.raises(ConfigError, match=said) as raised:
         Api(**{"url": "https://api.example/stac", **options})
     assert "hunter22" not in str(raised.value)
-

@@ -1,0 +1,165 @@
+"""The command ``python -m lcnkit index``: the items of an archive, or of a search, in one stac-geoparquet file."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+from urllib.parse import urlsplit
+
+from lcnkit.errors import ConfigError, DataError, OutputError, did_you_mean, listing
+
+if TYPE_CHECKING:
+    from lcnkit.archive import Archive, Collection
+    from lcnkit.index.writer import Writer
+
+log = logging.getLogger(__name__)
+
+_DESCRIPTION = """\
+Write the items of an archive, or of a search of a STAC API, into one stac-geoparquet file.
+catalog=geoparquet catalog.path=FILE searches it; so do rustac, geopandas and DuckDB."""
+# Problems that are shown one by one.
+_SHOWN = 10
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(f"index: {message}. See `python -m lcnkit index --help`.")
+
+
+def index(arguments: Sequence[str]) -> int:
+    """Run the command; gives the exit status: 0 written, 1 nothing was.
+
+    Raises:
+        LcnkitError: The arguments, the archive or the output cannot be used.
+    """
+    parser = _parser()
+    if set(arguments) & {"-h", "--help"}:
+        sys.stdout.write(parser.format_help())
+        return 0
+    asked, unknown = parser.parse_known_args(arguments)
+    flags = [flag for action in parser._actions for flag in action.option_strings if flag.startswith("--")]
+    if unknown:
+        raise ConfigError(f"index: there is no flag {unknown[0]!r}; there is {listing(flags)}.{did_you_mean(unknown[0], flags)}")
+    output = Path(asked.output or _default_name(asked.root))
+    if output.suffix not in (".parquet", ".geoparquet"):
+        raise ConfigError(f"index: --output {output} must end in .parquet, so that other tools know it.")
+    problems = _to_file(asked, output)
+    size = output.stat().st_size
+    sys.stdout.write(f"{_count(output)} items, {size / 1e6:.2f} MB, {len(problems)} problems: {output}\n")
+    sys.stdout.writelines(f"  left out: {problem}\n" for problem in problems[:_SHOWN])
+    if len(problems) > _SHOWN:
+        sys.stdout.write(f"  and {len(problems) - _SHOWN} more\n")
+    return 0
+
+
+def _parser() -> _Parser:
+    parser = _Parser(prog="python -m lcnkit index", description=_DESCRIPTION, allow_abbrev=False, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("root", metavar="ROOT", help="folder of an archive, https://... or s3://BUCKET/PREFIX, or the address of a STAC API")
+    parser.add_argument("--output", metavar="FILE", help="the .parquet file (the root's name, in this folder); replaced if it exists")
+    parser.add_argument("--collection", metavar="ID", action="append", help="only this collection; may be repeated (all but the labels)")
+    parser.add_argument("--endpoint", metavar="URL", help="of the S3-compatible service of an s3:// root")
+    parser.add_argument("--bbox", metavar="W,S,E,N", help="of an API: only items that touch this box, in degrees (--bbox=-10,...)")
+    parser.add_argument("--datetime", metavar="FROM/TO", help="of an API: only items of these days, e.g. 2018-01-01/2018-12-31")
+    return parser
+
+
+def _default_name(root: str) -> str:
+    parts = urlsplit(root)
+    name = parts.netloc if parts.scheme in ("http", "https") else os.path.basename(os.path.abspath(os.path.expanduser(root)))
+    return f"{name.removesuffix('.json').replace(':', '_') or 'items'}.parquet"
+
+
+def _to_file(asked: argparse.Namespace, output: Path) -> list[str]:
+    """Write the file; gives a sentence about each item that is left out."""
+    from lcnkit.index.writer import Writer
+
+    try:
+        with Writer(output.absolute()) as writer:
+            try:
+                output.absolute().parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise OutputError(f"index: {output.parent} cannot be made: {error.strerror or error}.") from error
+            problems = _from_api(asked, writer) if _is_api(asked.root) else _from_archive(asked, writer)
+    except OSError as error:
+        raise OutputError(f"index: {output} cannot be written: {error.strerror or error}. Choose another with --output FILE.") from error
+    return problems
+
+
+def _from_archive(asked: argparse.Namespace, writer: Writer) -> list[str]:
+    from lcnkit.archive import Archive
+    from lcnkit.index.crawl import crawl
+    from lcnkit.index.kept import without_items
+    from lcnkit.terminal import progress
+
+    if asked.bbox or asked.datetime:
+        raise ConfigError("index: --bbox and --datetime are for a STAC API; an archive is written whole, and searched later.")
+    archive = Archive.open(asked.root, asked.endpoint)
+    chosen = _chosen(archive, asked.collection)
+    problems: list[str] = []
+    for collection in chosen:
+        with progress(len(collection.item_paths), "items") as advance:
+            found = crawl(collection.item_paths, collection.id, archive.root, writer, advance, collection.load)
+        problems += [why for _, why in found.problems]
+    _finish(writer, {collection.id: without_items(collection) for collection in chosen}, problems)
+    return problems
+
+
+def _chosen(archive: Archive, names: Sequence[str] | None) -> list[Collection]:
+    if names:
+        return list({collection.id: collection for collection in (archive.source(name) for name in names)}.values())
+    sources = [collection for collection in archive.collections if not collection.holds_labels]
+    if not sources:
+        raise DataError(
+            f"{archive.root} holds no source collection, only {listing(c.id for c in archive.collections)}. Name one with --collection ID."
+        )
+    return sources
+
+
+def _is_api(root: str) -> bool:
+    """Whether an address answers with the first page of a STAC API."""
+    if not root.startswith(("http://", "https://")):
+        return False
+    import requests
+
+    try:
+        landing = requests.get(root, timeout=(10, 60)).json()
+    except (requests.RequestException, ValueError):
+        return False
+    links = landing.get("links") if isinstance(landing, dict) else None
+    return any(isinstance(link, dict) and link.get("rel") == "search" for link in links or ())
+
+
+def _from_api(asked: argparse.Namespace, writer: Writer) -> list[str]:
+    from lcnkit.index.search import search_api
+
+    if not asked.collection:
+        raise ConfigError("index: name the collection of the API with --collection ID.")
+    bbox = None
+    if asked.bbox:
+        try:
+            bbox = tuple(float(value) for value in asked.bbox.split(","))
+        except ValueError:
+            bbox = ()
+        if len(bbox) != 4 or bbox[1] > bbox[3]:
+            raise ConfigError(f"index: --bbox {asked.bbox} is no box; give west,south,east,north in degrees.")
+    collections, problems = search_api(asked.root, asked.collection, bbox, asked.datetime, writer)
+    _finish(writer, collections, problems)
+    return problems
+
+
+def _finish(writer: Writer, collections: dict[str, dict[str, object]], problems: Sequence[str]) -> None:
+    if not writer.count:
+        first = f"; the first of {len(problems)} problems: {problems[0]}" if problems else ""
+        raise DataError(f"index: there is no item to write{first}. Nothing was written.")
+    writer.finish(None, collections)
+
+
+def _count(output: Path) -> int:
+    import pyarrow.parquet as pq
+
+    return int(pq.read_metadata(output).num_rows)

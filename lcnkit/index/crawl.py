@@ -1,0 +1,188 @@
+"""Reading the items of an archive one by one: the table a search needs, and the same items for an index."""
+
+from __future__ import annotations
+
+import gc
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lcnkit.archive import load_item
+from lcnkit.errors import OutputError
+from lcnkit.geometry import geometry_of
+from lcnkit.model.href import relative_to
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from lcnkit.index.writer import Writer
+    from lcnkit.model import Item
+
+log = logging.getLogger(__name__)
+
+#: Columns of the table, in order.
+TABLE = ("item_id", "collection", "datetime", "cloud_cover", "item_href", "geometry")
+# Items read before they are written: few enough to be small, many enough for one row group.
+_BATCH = 2500
+
+Load = Callable[[Sequence[str]], Iterable[tuple[str, "Item | str"]]]
+"""Each path with its item, or with a sentence that says why it cannot be read."""
+Problem = tuple[str, str]
+"""Where an item is, and a sentence that says why it cannot be used."""
+
+
+@dataclass(frozen=True)
+class Crawl:
+    """The items of a collection."""
+
+    table: pd.DataFrame
+    """`TABLE`: one row per item that can be used, in the order of the links."""
+    problems: tuple[Problem, ...]
+    """The others."""
+
+
+@dataclass
+class _Batch:
+    """Items that can be used, column by column."""
+
+    documents: list[Mapping[str, Any]] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
+    when: list[Any] = field(default_factory=list)
+    geometry: list[Any] = field(default_factory=list)
+
+
+def crawl(
+    paths: Sequence[str],
+    collection: str,
+    root: str,
+    writer: Writer | None = None,
+    advance: Callable[[bool], None] | None = None,
+    load: Load | None = None,
+) -> Crawl:
+    """Read items; what cannot be used is named, and does not stop the others.
+
+    Args:
+        paths: Of their JSON files, absolute.
+        collection: The collection of items that do not name theirs.
+        root: Folder that ``item_href`` is relative to.
+        writer: Takes the items too; where an archive's own index cannot, this is said once and the crawl goes on without.
+        advance: Told after each item whether it failed.
+        load: Reads items by their paths; from the disk by default.
+
+    Raises:
+        OutputError: Another file than an archive's own index cannot be written.
+    """
+    import pandas as pd
+
+    tables: list[pd.DataFrame] = []
+    problems: list[Problem] = []
+    for start in range(0, len(paths), _BATCH):
+        with _no_collector():
+            table, documents, left = _read(paths[start : start + _BATCH], collection, root, advance, load or _from_disk)
+            problems += left
+            tables.append(table)
+            if writer is not None and not _written(writer, table, documents, collection):
+                writer = None
+            del documents
+    table = pd.concat(tables, ignore_index=True) if tables else _table(_Batch(), np.empty(0), collection, root)
+    return Crawl(table, tuple(problems))
+
+
+def _written(writer: Writer, table: pd.DataFrame, documents: Sequence[tuple[str, Mapping[str, Any]]], collection: str) -> bool:
+    selves = [path for path, _ in documents]
+    try:
+        writer.add([document for _, document in documents], selves, table["geometry"].to_numpy(), table["item_href"].tolist())
+    except (OSError, ValueError, TypeError, OverflowError) as error:  # pyarrow's errors are among them
+        why = " ".join(str(error).split())
+        if not writer.of_archive:
+            raise OutputError(f"The items of {collection or 'the search'} cannot be written to {writer.path}: {why}") from error
+        log.warning("The items of %s cannot be kept as an index: %s", collection, why)
+        writer.close()
+        return False
+    return True
+
+
+@contextmanager
+def _no_collector() -> Iterator[None]:
+    """No search for reference cycles meanwhile: there are none in JSON, and looking for them takes a third of the time."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
+def _read(
+    paths: Sequence[str], collection: str, root: str, advance: Callable[[bool], None] | None, load: Load
+) -> tuple[pd.DataFrame, list[tuple[str, Mapping[str, Any]]], list[Problem]]:
+    from lcnkit.index.writer import times
+
+    batch, problems, outlines = _Batch(), [], {}  # type: _Batch, list[Problem], dict[str, Any]
+    for path, item in load(paths):
+        problem = _sort_in(path, item, collection, batch, outlines)
+        if problem:
+            problems.append((path, problem))
+        if advance:
+            advance(bool(problem))
+    moments = times(batch.when)
+    dated = moments.notna().to_numpy()
+    problems += [
+        (batch.paths[row], f"{batch.paths[row]}: item {batch.documents[row]['id']!r} has a datetime that cannot be read")
+        for row in np.flatnonzero(~dated)
+    ]
+    table = _table(batch, moments, collection, root)[dated].reset_index(drop=True)
+    kept = [(batch.paths[row], batch.documents[row]) for row in np.flatnonzero(dated)]
+    return table, kept, problems
+
+
+def _from_disk(paths: Sequence[str]) -> Iterable[tuple[str, Item | str]]:
+    return ((path, load_item(path)) for path in paths)
+
+
+def _sort_in(path: str, item: Item | str, collection: str, batch: _Batch, outlines: dict[str, Any]) -> str:
+    """Put an item into the batch; gives a sentence that says why it cannot be, or ``""``."""
+    if isinstance(item, str):
+        return item
+    document = item.document
+    properties = document.get("properties") or {}
+    if not isinstance(properties, dict):
+        return f"{path}: item {item.id!r} has properties that are no JSON object"
+    # A composite has no datetime of its own: it counts where its range begins.
+    when = properties.get("datetime") or properties.get("start_datetime")
+    if not when:
+        return f"{path}: item {item.id!r} has neither datetime nor start_datetime, so it belongs to no period"
+    key = repr((document.get("geometry"), document.get("bbox")))
+    if key not in outlines:
+        outlines[key] = geometry_of(document)
+    if outlines[key] is None:
+        return f"{path}: item {item.id!r} has no usable geometry and no bbox, so it covers no chip"
+    batch.documents.append({**document, "collection": str(document.get("collection") or collection), "properties": properties})
+    batch.paths.append(path)
+    batch.when.append(when)
+    batch.geometry.append(outlines[key])
+    return ""
+
+
+def _table(batch: _Batch, moments: Any, collection: str, root: str) -> pd.DataFrame:
+    import pandas as pd
+
+    shapes = np.empty(len(batch.geometry), dtype=object)
+    shapes[:] = batch.geometry
+    clouds = pd.Series([document["properties"].get("eo:cloud_cover") for document in batch.documents], dtype=object)
+    return pd.DataFrame(
+        {
+            "item_id": pd.Series([str(document["id"]) for document in batch.documents], dtype=object),
+            "collection": pd.Series([document["collection"] for document in batch.documents], dtype=object),
+            "datetime": pd.Series(moments, dtype="datetime64[ns, UTC]"),
+            "cloud_cover": pd.to_numeric(clouds, errors="coerce").astype("float64"),
+            "item_href": pd.Series([relative_to(path, root) for path in batch.paths], dtype=object),
+            "geometry": shapes,
+        },
+        columns=list(TABLE),
+    )
