@@ -80,10 +80,7 @@ def _to_file(asked: argparse.Namespace, output: Path) -> list[str]:
 
     try:
         with Writer(output.absolute()) as writer:
-            try:
-                output.absolute().parent.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise OutputError(f"index: {output.parent} cannot be made: {error.strerror or error}.") from error
+            output.absolute().parent.mkdir(parents=True, exist_ok=True)
             problems = _from_api(asked, writer) if _is_api(asked.root) else _from_archive(asked, writer)
     except OSError as error:
         raise OutputError(f"index: {output} cannot be written: {error.strerror or error}. Choose another with --output FILE.") from error

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import os
 import posixpath
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from lcnkit.archive.collection import Collection
 from lcnkit.archive.landcovernet import HostCollection, host_collections
 from lcnkit.archive.stac import linked, read_json, scanned, unique
-from lcnkit.archive.store import Store, open_store
+from lcnkit.archive.store import Store, is_remote, open_store
 from lcnkit.errors import DataError, did_you_mean, listing
+from lcnkit.model.href import is_url
 from lcnkit.secrets import scrub
 
 _HINT = "Give the folder that holds catalog.json or the collections with dataset.root=PATH."
+# What an archive elsewhere holds is looked up again after so many seconds at most.
+_REMEMBERED_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,11 @@ class Archive:
         Raises:
             DataError: ``root`` does not exist, cannot be read, or holds no collection.
         """
+        # A run opens its archive a few times in a row: one far away is asked once.
+        return _opened(root, endpoint, int(time.monotonic() / _REMEMBERED_S)) if is_remote(root) else cls._find(root, endpoint)
+
+    @classmethod
+    def _find(cls, root: str, endpoint: str | None) -> Archive:
         store, path = open_store(root, endpoint)
         shown = scrub(path) if store.is_remote else path
         try:
@@ -76,14 +86,24 @@ class Archive:
         return _pick(name, known, "source", "dataset.source", self)
 
 
+@lru_cache(maxsize=4)
+def _opened(root: str, endpoint: str | None, moment: int) -> Archive:
+    return Archive._find(root, endpoint)
+
+
 def folder_of(root: str, endpoint: str | None = None) -> str:
     """What hrefs are relative to: ``root``, absolute or as a URL, or the folder of the catalog.json that it names."""
     store, path = open_store(root, endpoint)
-    return posixpath.dirname(path) if _is_file(store, path) else path
+    return _home(path) if _is_file(store, path) else path
 
 
 def _is_file(store: Store, path: str) -> bool:
     return urlsplit(path).path.endswith(".json") if store.is_remote else os.path.isfile(path)
+
+
+def _home(path: str) -> str:
+    """The folder of a file; a URL's query is no part of it."""
+    return posixpath.dirname(path.partition("?")[0] if is_url(path) else path)
 
 
 def _start(store: Store, path: str) -> tuple[str, str]:
@@ -97,7 +117,7 @@ def _start(store: Store, path: str) -> tuple[str, str]:
     if _is_file(store, path):
         if read_json(store, path) is None:
             raise DataError(f"The data set's root {scrub(path) if store.is_remote else path} is a file, and no STAC catalog. {_HINT}")
-        return posixpath.dirname(path), path
+        return _home(path), path
     return path, f"{path}/catalog.json"
 
 

@@ -92,11 +92,11 @@ def load_item(path: str, store: Store | None = None) -> Item | str:
 
     Args:
         path: Absolute path or URL.
-        store: What to read it from, where the path does not say that.
+        store: What to read it from, where the path does not say that: a bucket.
     """
     from lcnkit.archive.landcovernet_items import item_at
 
-    store = store or store_of(path)
+    store = store_of(path) if store is None or (is_url(path) and not store.is_remote) else store
     made = item_at(path, store)
     if made is not None:
         return made

@@ -8,10 +8,9 @@ from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain
-from typing import Any
 
 from lcnkit.archive.collection import Collection
-from lcnkit.archive.landcovernet_items import LABELS, SOURCES, item_at, label_among, label_name, year_of
+from lcnkit.archive.landcovernet_items import LABELS, SOURCES, collection_document, item_at, label_among, label_name, year_of
 from lcnkit.archive.store import Store
 from lcnkit.errors import DataError, listing
 from lcnkit.model import Item
@@ -21,11 +20,6 @@ _TILE, _CHIP, _YEAR = re.compile(r"\d{2}[A-Z]{3}"), re.compile(r"\d+"), re.compi
 _OUTER = re.compile(r"data|v\d+(\.\d+)*")
 # So many chips are looked at to know which sensors there are.
 _SAMPLED = 20
-
-DOI = "10.34911/rdnt.d2ce8i"
-CITATION = (
-    "Alemohammad S.H., Booth K. (2020). LandCoverNet: A global benchmark land cover classification training dataset. arXiv:2012.03111, doi:" + DOI
-)
 
 
 @dataclass(frozen=True)
@@ -148,8 +142,8 @@ def host_collections(store: Store, root: str) -> list[HostCollection]:
     files = [entry.name for entries in inside for entry in entries if not entry.is_folder]
     sensors = [sensor for sensor in SOURCES if sensor in folders]
     has_labels = bool(label_among(files, layout.year)) or (bool(sensors) and not store.is_remote and _any_label(layout))
-    made = [HostCollection(layout.folder, _document(LABELS, layout.year), store, layout=layout)] if has_labels else []
-    return made + [HostCollection(layout.folder, _document(SOURCES[sensor], layout.year), store, layout=layout, sensor=sensor) for sensor in sensors]
+    kinds = ([("", LABELS)] if has_labels else []) + [(sensor, SOURCES[sensor]) for sensor in sensors]
+    return [HostCollection(layout.folder, collection_document(name, layout.year), store, layout=layout, sensor=sensor) for sensor, name in kinds]
 
 
 def _any_label(layout: HostLayout) -> bool:
@@ -187,19 +181,3 @@ def _names_inside(layout: HostLayout) -> Iterator[str]:
         yield from sorted((entry.name for entry in layout.store.entries(chip.folder)), reverse=True)
         for sensor in SOURCES:
             yield from layout.store.folders(f"{chip.folder}/{sensor}")
-
-
-def _document(identifier: str, year: str) -> dict[str, Any]:
-    """What a collection.json would say."""
-    return {
-        "type": "Collection",
-        "id": identifier,
-        "stac_version": "1.0.0",
-        "title": "LandCoverNet",
-        "description": "LandCoverNet, from the layout of its host",
-        "license": "CC-BY-4.0",
-        "sci:citation": CITATION,
-        "sci:doi": DOI,
-        "extent": {"spatial": {"bbox": [[-180, -90, 180, 90]]}, "temporal": {"interval": [[f"{year}-01-01T00:00:00Z", f"{year}-12-31T00:00:00Z"]]}},
-        "links": [],
-    }

@@ -23,6 +23,10 @@ SOURCES = {
     "S1": "ref_landcovernet_v1_source_sentinel_1",
     "L8": "ref_landcovernet_v1_source_landsat_8",
 }
+DOI = "10.34911/rdnt.d2ce8i"
+CITATION = (
+    "Alemohammad S.H., Booth K. (2020). LandCoverNet: A global benchmark land cover classification training dataset. arXiv:2012.03111, doi:" + DOI
+)
 CLASSES = (
     "No Data",
     "Water",
@@ -72,6 +76,22 @@ def year_of(names: list[str]) -> str:
         if match:
             return match.groupdict().get("year") or match["day"][:4]
     return ""
+
+
+def collection_document(identifier: str, year: str) -> dict[str, Any]:
+    """What a collection.json would say."""
+    return {
+        "type": "Collection",
+        "id": identifier,
+        "stac_version": "1.0.0",
+        "title": "LandCoverNet",
+        "description": "LandCoverNet, from the layout of its host",
+        "license": "CC-BY-4.0",
+        "sci:citation": CITATION,
+        "sci:doi": DOI,
+        "extent": {"spatial": {"bbox": [[-180, -90, 180, 90]]}, "temporal": {"interval": [[f"{year}-01-01T00:00:00Z", f"{year}-12-31T00:00:00Z"]]}},
+        "links": [],
+    }
 
 
 def _label_item(path: str, name: re.Match[str]) -> Item:

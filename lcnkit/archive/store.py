@@ -86,12 +86,17 @@ def open_store(root: str, endpoint: str | None = None) -> tuple[Store, str]:
         from lcnkit.archive.http import Http
 
         return Http(), root.rstrip("/")
-    if is_url(root) and not root.startswith("file://"):
+    if is_remote(root):
         from lcnkit.errors import DataError
 
         raise DataError(f"dataset.root={root}: no such place can be read; give a path, https://... or s3://BUCKET/PREFIX.")
     # Not `expanduser` of pathlib, which raises where there is no such user.
     return DISK, os.path.abspath(os.path.expanduser(root.removeprefix("file://")))
+
+
+def is_remote(root: str) -> bool:
+    """Whether ``root`` lies on a web server or in a bucket."""
+    return is_url(root) and not root.startswith("file://")
 
 
 def store_of(href: str) -> Store:

@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 
 from lcnkit.candidates import empty_search, match
 from lcnkit.catalog.api_assets import by_band, with_baseline_offset
-from lcnkit.catalog.api_cache import Document, Store
 from lcnkit.catalog.signing import check_signer, signer
 from lcnkit.contracts import Catalog, Query
 from lcnkit.errors import ConfigError, DataError, LcnkitError, UnreadableAsset
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from lcnkit.catalog.api_auth import Access
+    from lcnkit.catalog.api_cache import Document
     from lcnkit.catalog.api_http import Connection
     from lcnkit.catalog.api_search import Finder
 
@@ -109,6 +109,8 @@ class Api(Catalog):
 
     def items(self, hrefs: Sequence[str]) -> list[Item]:
         """See `lcnkit.contracts.Catalog.items`."""
+        from lcnkit.catalog.api_cache import Store
+
         if not hrefs:
             return []
         store = Store.default()
@@ -152,6 +154,7 @@ class Api(Catalog):
         return {**fields, "href": href}
 
     def _finder(self) -> Finder:
+        from lcnkit.catalog.api_cache import Store
         from lcnkit.catalog.api_search import Finder
 
         return Finder(self._connection(), Store.default(), self.refresh)

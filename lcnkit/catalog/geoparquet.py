@@ -75,7 +75,7 @@ class Geoparquet(Catalog):
 
     def items(self, hrefs: Sequence[str]) -> list[Item]:
         """See `lcnkit.contracts.Catalog.items`."""
-        if not hrefs:
+        if not len(hrefs):
             return []
         try:
             files = dict(self._files(again=False))
@@ -150,7 +150,7 @@ def _open(path: str, changed: int, size: int) -> ItemFile:
 
 
 def _item(document: dict[str, object], path: str) -> Item:
-    from lcnkit.index.reader import self_link
+    from lcnkit.index.documents import self_link
 
     return Item(resolve(self_link(document.get("links")) or path, path), document)
 

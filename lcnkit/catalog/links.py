@@ -58,7 +58,7 @@ class Links(Catalog):
         store = open_store(self._root(), self.endpoint)[0]
 
         def load(paths: Iterable[str]) -> Iterable[tuple[str, Item | str]]:
-            return store.map(lambda path: (path, load_item(path)), paths)
+            return store.map(lambda path: (path, load_item(path, store)), paths)
 
         with progress(len(wanted), "items") as advance:
             found = crawl(wanted, query.collection, archive.root, None, advance, load)
@@ -76,7 +76,7 @@ class Links(Catalog):
 
     def items(self, hrefs: Sequence[str]) -> list[Item]:
         """See `lcnkit.contracts.Catalog.items`."""
-        return load_items(folder_of(self._root(), self.endpoint), hrefs, open_store(self._root(), self.endpoint)[0]) if hrefs else []
+        return load_items(folder_of(self._root(), self.endpoint), hrefs, open_store(self._root(), self.endpoint)[0]) if len(hrefs) else []
 
     def _root(self) -> str:
         if self.root is None:

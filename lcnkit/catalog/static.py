@@ -48,7 +48,7 @@ class Static(Catalog):
             if collection.keeps_index:
                 found = new_crawl(root, collection)
             else:
-                found = crawl_once(collection.about({chip.id for chip in chips}, query.chip_ids), root)
+                found = crawl_once(collection.about({chip.id for chip in chips}, query.chip_ids), root, refresh=self.refresh)
         report([why for _, why in found.problems], query.collection)
         items = found.table
         if not len(items) or not chips:

@@ -1,15 +1,12 @@
-"""The index of a collection: kept beside its archive or in the cache folder, and made anew when the archive has changed.
-
-What is compared: path, size and time of change of ``collection.json`` and of every item file; where items are found by
-their folders, also the collection's folder. A file that was changed without another size or time goes unnoticed.
-"""
+"""The index of a collection: kept beside its archive or in the cache folder, and made anew when the archive has changed."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,11 +17,13 @@ import numpy as np
 from lcnkit.cache_dir import cache_folder
 from lcnkit.errors import DataError
 from lcnkit.index.crawl import TABLE, Crawl, crawl
-from lcnkit.model.href import join, relative_to
+from lcnkit.index.state import digest, is_linked, state_of, stats_of
+from lcnkit.model.href import join
 from lcnkit.terminal import progress
 
 if TYPE_CHECKING:
     from lcnkit.archive import Collection
+    from lcnkit.index.reader import ItemFile
     from lcnkit.index.writer import Writer
 
 log = logging.getLogger(__name__)
@@ -38,51 +37,86 @@ _FORMAT = 1
 def places(root: str, collection: str) -> tuple[Path, Path]:
     """Where the index of a collection may be: beside the archive, and in the cache folder."""
     name = f"{quote(collection, safe='')}.parquet"
-    return Path(root) / FOLDER / name, cache_folder() / "index" / hashlib.sha256(root.encode()).hexdigest()[:16] / name
+    return Path(root) / FOLDER / name, _in_cache(root) / name
+
+
+def _in_cache(root: str) -> Path:
+    return cache_folder() / "index" / hashlib.sha256(root.encode()).hexdigest()[:16]
 
 
 def kept_crawl(root: str, collection: str) -> Crawl | None:
     """The items as a fresh index has them; ``None`` where there is none."""
-    for path in places(root, collection):
-        try:
-            found = _read(path, root)
-        except FileNotFoundError:
-            continue
-        except (OSError, DataError, ValueError, KeyError, TypeError) as error:
-            log.info("index      %s is damaged and made anew: %s", path, " ".join(str(error).split()))
-            continue
-        if found is not None:
-            log.info("index      %d items of %s, from %s", len(found.table), collection, path)
-            return found
+    return next((found for path in places(root, collection) if (found := _tried(path, root, _read)) is not None), None)
+
+
+def _tried(path: Path, root: str, read: Callable[[Path, str], Crawl | None]) -> Crawl | None:
+    try:
+        found = read(path, root)
+    except FileNotFoundError:
+        return None
+    except (OSError, DataError, ValueError, KeyError, TypeError) as error:
+        log.info("index      %s is damaged and made anew: %s", path, " ".join(str(error).split()))
+        return None
+    if found is None:
         log.info("index      %s is older than the archive", path)
-    return None
+    else:
+        log.info("index      %d items, from %s", len(found.table), path)
+    return found
 
 
 def new_crawl(root: str, collection: Collection) -> Crawl:
     """Read every item, and keep what was found for the next run."""
     paths = collection.item_paths
-    with _place(root, collection.id) as writer:
-        before = _state(root, collection.path, linked=_is_linked(collection))
-        seen = dict(zip(paths, _stats(root, paths).tolist(), strict=True))
-        with progress(len(paths), "items") as advance:
-            found = crawl(paths, collection.id, root, writer, advance)
-        if writer is not None and writer.count == len(found.table):
-            used = [*(join(root, href) for href in found.table["item_href"]), *(path for path, _ in found.problems)]
-            stats = np.array([seen[path] for path in used], dtype="int64").reshape(-1, 2)
-            notes = {"format": _FORMAT, "root": root, **before, "items": _digest(stats), "problems": found.problems}
-            try:
-                writer.finish(notes, {collection.id: without_items(collection)})
-                log.info("index      %d items of %s, kept in %s", len(found.table), collection.id, writer.path)
-            except (OSError, ValueError, TypeError) as error:
-                log.warning("The index of %s cannot be written to %s: %s", collection.id, writer.path, error)
+    with _writing(root, places(root, collection.id)) as writer:
+        # What is compared later is looked at before the items are read: a change meanwhile is noticed by the next run.
+        before = state_of(root, collection.path, linked=is_linked(collection))
+        seen = dict(zip(paths, stats_of(root, paths).tolist(), strict=True))
+        found = _crawled(paths, collection, root, writer)
+        used = [*(join(root, href) for href in found.table["item_href"]), *(path for path, _ in found.problems)]
+        stats = np.array([seen[path] for path in used], dtype="int64").reshape(-1, 2)
+        _finish(writer, found, {"format": _FORMAT, "root": root, **before, "items": digest(stats)}, collection)
     return found
 
 
-def crawl_once(collection: Collection, root: str) -> Crawl:
-    """Read every item, and keep nothing: of an archive that is far away, or that has no item files."""
+def crawl_once(collection: Collection, root: str, *, refresh: bool = False) -> Crawl:
+    """Read every item of an archive that is far away, or that has no item files.
+
+    What was read from far away is kept in the cache folder, by what the collection says and the paths of its items: an item
+    that was edited in its place is not noticed without ``refresh``.
+    """
     paths = collection.item_paths
+    if not collection.store.is_remote:
+        return _crawled(paths, collection, root, None)
+    name = f"{quote(collection.id, safe='')}-{_key(collection.document, paths)}.parquet"
+    path = _in_cache(root) / name
+    found = None if refresh else _tried(path, root, _read_far)
+    if found is not None:
+        return found
+    with _writing(root, [path]) as writer:
+        found = _crawled(paths, collection, root, writer)
+        # What a server could not give just now may be there the next time.
+        if not any("cannot be read" in why for _, why in found.problems):
+            _finish(writer, found, {"format": _FORMAT, "root": root}, collection)
+    return found
+
+
+def _crawled(paths: Sequence[str], collection: Collection, root: str, writer: Writer | None) -> Crawl:
     with progress(len(paths), "items") as advance:
-        return crawl(paths, collection.id, root, None, advance, collection.load)
+        return crawl(paths, collection.id, root, writer, advance, collection.load)
+
+
+def _finish(writer: Writer | None, found: Crawl, notes: dict[str, Any], collection: Collection) -> None:
+    if writer is None or writer.count != len(found.table):
+        return
+    try:
+        writer.finish({**notes, "problems": found.problems}, {collection.id: without_items(collection)})
+        log.info("index      %d items of %s, kept in %s", len(found.table), collection.id, writer.path)
+    except (OSError, ValueError, TypeError) as error:
+        log.warning("The index of %s cannot be written to %s: %s", collection.id, writer.path, error)
+
+
+def _key(document: Mapping[str, Any], paths: Sequence[str]) -> str:
+    return hashlib.sha256(json.dumps([document, paths], sort_keys=True).encode()).hexdigest()[:16]
 
 
 def without_items(collection: Collection) -> dict[str, Any]:
@@ -97,24 +131,40 @@ def _read(path: Path, root: str) -> Crawl | None:
     from lcnkit.index.reader import ItemFile
 
     file = ItemFile(str(path))
-    notes = file.notes or {}
-    if notes.get("format") != _FORMAT or notes.get("root") != root:
+    notes = _notes(file, root)
+    if notes is None:
         return None
-    state = _state(root, join(root, str(notes["collection"])), linked=bool(notes["linked"]))
+    state = state_of(root, join(root, str(notes["collection"])), linked=bool(notes["linked"]))
     if any(notes[key] != value for key, value in state.items()):
         return None
-    table = file.rows()[list(TABLE)]
-    problems = tuple((str(where), str(why)) for where, why in notes["problems"])
-    hrefs = [*table["item_href"], *(where for where, _ in problems)]
-    return Crawl(table, problems) if _digest(_stats(root, hrefs)) == notes["items"] else None
+    found = _content(file, notes)
+    hrefs = [*found.table["item_href"], *(where for where, _ in found.problems)]
+    return found if digest(stats_of(root, hrefs)) == notes["items"] else None
+
+
+def _read_far(path: Path, root: str) -> Crawl | None:
+    from lcnkit.index.reader import ItemFile
+
+    file = ItemFile(str(path))
+    notes = _notes(file, root)
+    return None if notes is None else _content(file, notes)
+
+
+def _notes(file: ItemFile, root: str) -> dict[str, Any] | None:
+    notes = file.notes or {}
+    return notes if notes.get("format") == _FORMAT and notes.get("root") == root else None
+
+
+def _content(file: ItemFile, notes: Mapping[str, Any]) -> Crawl:
+    return Crawl(file.rows()[list(TABLE)], tuple((str(where), str(why)) for where, why in notes["problems"]))
 
 
 @contextmanager
-def _place(root: str, collection: str) -> Iterator[Writer | None]:
+def _writing(root: str, wanted: Iterable[Path]) -> Iterator[Writer | None]:
     """A writer where one can write; nothing is left behind that is not finished."""
     from lcnkit.index.writer import Writer
 
-    for path in places(root, collection):
+    for path in wanted:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             writable = os.access(path.parent, os.W_OK)
@@ -126,36 +176,3 @@ def _place(root: str, collection: str) -> Iterator[Writer | None]:
             return
     log.info("index      none is kept: neither %s nor the cache folder can be written", root)
     yield None
-
-
-def _state(root: str, collection: str, *, linked: bool) -> dict[str, Any]:
-    """What is compared of the collection itself."""
-    folder = [] if linked else [os.path.dirname(collection)]
-    return {"collection": relative_to(collection, root), "linked": linked, "files": _stats(root, [collection, *folder]).tolist()}
-
-
-def _is_linked(collection: Collection) -> bool:
-    links = collection.document.get("links")
-    return isinstance(links, list) and any(isinstance(link, dict) and link.get("rel") == "item" for link in links)
-
-
-def _stats(root: str, hrefs: Iterable[str]) -> np.ndarray:
-    """Time of change and size of each file below ``root``; -1 where there is none. About 3 us a file."""
-    found: list[int] = []
-    folder = os.open(root, os.O_RDONLY)
-    try:
-        for href in hrefs:
-            try:
-                status = os.stat(href, dir_fd=folder)
-                found += (status.st_mtime_ns, status.st_size)
-            except (OSError, ValueError):
-                found += (-1, -1)
-    finally:
-        os.close(folder)
-    return np.array(found, dtype="int64").reshape(-1, 2)
-
-
-def _digest(stats: np.ndarray) -> str:
-    import xxhash
-
-    return str(xxhash.xxh3_128_hexdigest(np.ascontiguousarray(stats).tobytes()))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime
 from functools import cached_property
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -16,13 +15,12 @@ import pyarrow.parquet as pq
 
 from lcnkit.errors import DataError, listing
 from lcnkit.geometry import geometry_of
-from lcnkit.index.columns import holds_json, without_nulls
+from lcnkit.index.columns import holds_json
+from lcnkit.index.documents import decoded, document_of, self_link
 from lcnkit.index.writer import HREF, NOTES, times
 
 if TYPE_CHECKING:
     import pandas as pd
-
-_NO_PROPERTIES = ("type", "stac_version", "stac_extensions", "id", "collection", "bbox", "geometry", "links", "assets", HREF)
 
 
 class ItemFile:
@@ -96,7 +94,7 @@ class ItemFile:
             return [""] * len(self)
         every = self._file.read(columns=["links"])["links"].combine_chunks()
         if not pa.types.is_list(every.type) or not pa.types.is_struct(every.type.value_type):
-            return [self_link(_decoded(value)) for value in every.to_pylist()]
+            return [self_link(decoded(value, self.schema.field("links"))) for value in every.to_pylist()]
         links, rows = every.flatten(), pc.list_parent_indices(every)
         found = pc.equal(links.field("rel"), "self")
         selves = [""] * len(self)
@@ -112,7 +110,8 @@ class ItemFile:
         for group in sorted(set(groups.tolist())):
             inside = [row for row, its_group in zip(rows, groups, strict=True) if its_group == group]
             table = self._group(int(group)).take(pa.array([row - int(starts[group]) for row in inside]))
-            found.update(zip(inside, map(self._document, table.to_pylist(maps_as_pydicts="lossy")), strict=True))
+            for row, values in zip(inside, table.to_pylist(maps_as_pydicts="lossy"), strict=True):
+                found[row] = document_of(values, self.schema, self._geometry)
         return [found[row] for row in rows]
 
     @cached_property
@@ -136,23 +135,6 @@ class ItemFile:
             if self._kept is None or self._kept[0] != number:
                 self._kept = (number, self._file.read_row_group(number))
             return self._kept[1]
-
-    def _document(self, row: dict[str, Any]) -> dict[str, Any]:
-        import shapely
-        from shapely.geometry import mapping
-
-        nested = _decoded(row.pop("properties", None)) or {}
-        values = {name: _decoded(value, self.schema.field(name)) for name, value in row.items() if value is not None}
-        raw = values.pop(self._geometry, None)
-        values["geometry"] = json.loads(json.dumps(mapping(shapely.from_wkb(raw)))) if raw is not None else None
-        bbox = values.get("bbox")
-        if isinstance(bbox, dict):
-            order = ("xmin", "ymin", "zmin", "xmax", "ymax", "zmax")
-            values["bbox"] = [bbox[side] for side in order if side in bbox]
-        properties = {name: value for name, value in {**nested, **values}.items() if name not in _NO_PROPERTIES}
-        properties.setdefault("datetime", None)
-        about = {name: values[name] for name in _NO_PROPERTIES if name in values and name != HREF}
-        return {"type": "Feature", **about, "properties": without_nulls(properties) | {"datetime": properties["datetime"]}}
 
     @cached_property
     def _geo(self) -> dict[str, Any]:
@@ -184,7 +166,7 @@ class ItemFile:
             return pd.Series(np.nan, index=range(len(read)), dtype="float64")
         column = read[name]
         values = (
-            [_decoded(value, read.schema.field(name)) for value in column.to_pylist()] if holds_json(read.schema.field(name)) else column.to_pandas()
+            [decoded(value, read.schema.field(name)) for value in column.to_pylist()] if holds_json(read.schema.field(name)) else column.to_pandas()
         )
         return pd.to_numeric(pd.Series(values), errors="coerce").astype("float64")
 
@@ -202,23 +184,3 @@ class ItemFile:
             shape = shapes[position]
             shapes[position] = None if shape is None else geometry_of({"geometry": shape.__geo_interface__, "bbox": list(shape.bounds)})
         return np.asarray([*shapes, None], dtype=object)[code]
-
-
-def self_link(links: Any) -> str:
-    """The href of the link rel=self, ``""`` where there is none."""
-    return next((str(link["href"]) for link in (links if isinstance(links, list) else ()) if link.get("rel") == "self" and link.get("href")), "")
-
-
-def _decoded(value: Any, field: pa.Field | None = None) -> Any:
-    """A value as STAC JSON has it: times as texts, no nulls in structs; JSON texts where an object is meant."""
-    if isinstance(value, datetime):
-        return (value if value.tzinfo else value.replace(tzinfo=UTC)).isoformat().replace("+00:00", "Z")
-    if isinstance(value, date):
-        return value.isoformat()
-    named = field is None or field.name in ("assets", "links", "bbox", "stac_extensions", "properties")
-    if isinstance(value, str) and (named or (field is not None and holds_json(field))):
-        try:
-            return json.loads(value)
-        except ValueError:
-            return value
-    return without_nulls(value)

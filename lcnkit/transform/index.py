@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,6 +12,9 @@ from lcnkit.contracts import Transform
 from lcnkit.errors import ChipError, ConfigError, listing
 from lcnkit.hookspecs import hookimpl
 from lcnkit.model import Image
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +41,7 @@ class Index(Transform):
                 raise ChipError(f"The index {name} has the name of a band that the image has already; call it something else.")
             a, b = (self._position(image, band, name) for band in (first, second))
             good = image.valid[:, a] & image.valid[:, b]
-            plus, minus = image.values[:, a].astype("float32"), image.values[:, b].astype("float32")
+            plus, minus = self._physical(image, a), self._physical(image, b)
             with np.errstate(divide="ignore", invalid="ignore"):
                 ratio = (plus - minus) / (plus + minus)
             good &= np.isfinite(ratio)  # both bands 0: there is no ratio
@@ -56,6 +60,15 @@ class Index(Transform):
             scale=None if image.scale is None else np.concatenate([image.scale, np.ones(extra)], axis=1),
             offset=None if image.offset is None else np.concatenate([image.offset, np.zeros(extra)], axis=1),
         )
+
+    def _physical(self, image: Image, band: int) -> NDArray[np.float32]:
+        """Values with the offset that the source publishes taken into account; a common scale alone would cancel out."""
+        values = image.values[:, band].astype("float32")
+        if image.scale is not None:
+            values *= image.scale[:, band, None, None].astype("float32")
+        if image.offset is not None:
+            values += image.offset[:, band, None, None].astype("float32")
+        return values
 
     def _position(self, image: Image, band: str, name: str) -> int:
         if band not in image.bands:

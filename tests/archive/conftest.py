@@ -9,9 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lcnkit.archive.archive import _opened
 from lcnkit.testing.archives import TinyArchive
 
 SENSORS = {"sentinel_2": "S2", "sentinel_1": "S1", "landsat_8": "L8"}
+
+
+@pytest.fixture(autouse=True)
+def _nothing_remembered() -> None:
+    """What a test before found at the same address."""
+    _opened.cache_clear()
 
 
 @pytest.fixture

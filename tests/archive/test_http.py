@@ -77,6 +77,23 @@ class TestCrawl:
         make_absolute(stac, url)
         pd.testing.assert_frame_equal(search(url), before)
 
+    def test_catalog_on_disk_with_its_items_elsewhere(self, url, stac):
+        before = search(str(stac))
+        make_absolute(stac, url)
+        found = search(str(stac))
+        assert [href.removeprefix(f"{url}/") for href in found["item_href"]] == before["item_href"].tolist()
+        (item,) = Static(root=str(stac)).items(list(found["item_href"][:1]))
+        assert item.asset("B04").href.startswith(url)
+
+    def test_query_of_a_root_is_no_folder(self, url):
+        assert folder_of(f"{url}/catalog.json?token=a/b") == url
+        assert Archive.open(f"{url}/catalog.json?token=a/b").root == url
+
+    def test_asked_once_by_a_run(self, url, seen):
+        search(url)
+        asked = [path for path, _ in seen]
+        assert [asked.count(path) for path in ("/catalog.json", f"/{LABELS}/collection.json", f"/{S2}/collection.json")] == [1, 1, 1]
+
     def test_dangling_and_broken_items_are_left_out_and_named(self, url, stac, caplog):
         first, second = sorted((stac / S2).glob("*_28QDE_00_*/stac.json"))[:2]
         first.unlink()

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import shapely
+from servers.files import serving_files
 
 from lcnkit.catalog.geoparquet import Geoparquet
 from lcnkit.catalog.static import Static
@@ -211,15 +212,18 @@ def test_a_file_that_is_written_anew_is_read_anew(tiny, file):
     assert len(searched(Geoparquet(path=str(file)), tiny.root)) == len(before) + 1
 
 
-def test_a_file_over_http_is_copied_once_and_again_when_it_changed(tiny, file):
-    servers = pytest.importorskip("servers.files")
-    if not hasattr(servers, "serve"):
-        pytest.skip("the file server has another shape")
+def test_a_file_over_http_is_copied(tiny, file):
     expected = searched(Static(root=str(tiny.root)), tiny.root)
-    with servers.serve(file.parent) as server:
-        catalog = Geoparquet(path=f"{server.url}/{file.name}")
+    with serving_files(file.parent) as url:
+        catalog = Geoparquet(path=f"{url}/{file.name}")
         found = searched(catalog, tiny.root)
         same_but_hrefs(found, expected)
+        tiny.item("A", "2018-08-08", cloud=1)
+        tiny.write()
+        written(tiny.root, file)
+        assert len(searched(catalog, tiny.root)) == len(expected) + 1
+        with pytest.raises(DataError, match="404"):
+            searched(Geoparquet(path=f"{url}/gone.parquet"), tiny.root)
     # A worker needs no server: the copy is there.
     assert [item.id for item in catalog.items(found["item_href"])] == found["item_id"].tolist()
     with pytest.raises(DataError, match="cannot be fetched"):

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from servers.files import serving_files
 
 from lcnkit.cache_dir import cache_folder
 from lcnkit.catalog.static import Static
@@ -187,7 +188,7 @@ def test_where_nothing_can_be_written_the_run_goes_on(tiny, tmp_path, monkeypatc
 
 
 def test_items_that_no_column_can_hold_do_not_stop_the_run(tiny, caplog):
-    rewrite(folder_of(tiny, "A_20180115"), odd="\ud800", big=1 << 70, stac_version="\ud800")
+    rewrite(folder_of(tiny, "A_20180115"), {"stac_version": "\ud800"}, odd="\ud800", big=1 << 70)
     assert len(searched(tiny.root)) == 9
     assert "cannot be kept as an index" in caplog.text
     assert not list((tiny.root / ".lcnkit").iterdir())
@@ -225,3 +226,43 @@ def test_columns_that_come_late_are_added(tiny, monkeypatch):
         assert found["assets"] == published["assets"]
         assert found["properties"] == published["properties"]
         np.testing.assert_array_equal(found["bbox"], published["bbox"])
+
+
+class TestFarAway:
+    """An archive on a web server is kept in the cache folder; items are not asked for again."""
+
+    @pytest.fixture(autouse=True)
+    def _own_cache(self, tmp_path, monkeypatch):
+        monkeypatch.setenv("LCNKIT_CACHE_DIR", str(tmp_path / "cache"))
+
+    def found(self, url: str, root: Path, **options: object) -> pd.DataFrame:
+        labels = read_labels(str(root), Dataset(), None, YEAR)
+        return Static(root=url, **options).search(labels.chips, Query(SOURCE, YEAR, 0.5, labels.all_ids))
+
+    def test_the_second_run_reads_no_item(self, tiny):
+        seen: list[tuple[str, dict[str, str]]] = []
+        with serving_files(tiny.root, seen) as url:
+            first = self.found(url, tiny.root)
+            assert sum(SOURCE in path and path.endswith("stac.json") for path, _ in seen) >= 9
+            seen.clear()
+            pd.testing.assert_frame_equal(self.found(url, tiny.root), first)
+            asked = [path for path, _ in seen if path.endswith("stac.json")]
+            assert not [path for path in asked if SOURCE in path]
+            self.found(url, tiny.root, refresh=True)
+            assert len([path for path, _ in seen if SOURCE in path and path.endswith("stac.json")]) >= 9
+        assert len(first) == 9
+        assert set(first["item_href"].str.split("/").str[0]) == {SOURCE}
+
+    def test_an_item_more_is_noticed(self, tiny):
+        with serving_files(tiny.root) as url:
+            assert len(self.found(url, tiny.root)) == 9
+            tiny.item("A", "2018-12-24")
+            tiny.write()
+            assert len(self.found(url, tiny.root)) == 10
+
+    def test_what_a_server_refuses_today_is_asked_for_again(self, tiny):
+        refused = "_A_20180115"
+        with serving_files(tiny.root, allows=lambda path: refused not in path) as url:
+            assert len(self.found(url, tiny.root)) == 8
+            refused = "none"
+            assert len(self.found(url, tiny.root)) == 9

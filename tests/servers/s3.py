@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,11 +13,13 @@ import pytest
 @contextmanager
 def serving_bucket(bucket: str) -> Iterator[Bucket]:
     """An empty bucket."""
-    server = pytest.importorskip("moto.server", reason="moto is not installed: pip install -e '.[slow]'").ThreadedMotoServer(port=0)
+    moto = pytest.importorskip("moto.server", reason="moto is not installed: pip install -e '.[slow]'")
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = moto.ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
     server.start()
     try:
         host, port = server.get_host_and_port()
-        yield Bucket(bucket, f"http://{host.replace('0.0.0.0', '127.0.0.1')}:{port}")
+        yield Bucket(bucket, f"http://{host}:{port}")
     finally:
         server.stop()
 

@@ -93,3 +93,12 @@ def test_an_index_cannot_have_the_name_of_a_band() -> None:
 def test_an_index_has_two_different_bands(pair: list[str]) -> None:
     with pytest.raises(ConfigError, match=r"transform\.index\.bands\.NDVI"):
         Index(bands={"NDVI": pair})
+
+
+def test_the_offset_that_items_publish_counts() -> None:
+    """Sentinel-2 stores 1000 more since baseline 04.00: NDVI of stored values would be too small."""
+    near_infrared, red = 5000, 2000
+    values = np.array([near_infrared, red], dtype="uint16").reshape(1, 2, 1, 1)
+    stored = Image(values, np.ones(values.shape, dtype=bool), ("B08", "B04"), 0, scale=np.full((1, 2), 1e-4), offset=np.full((1, 2), -0.1))
+    ndvi = Index().apply(stored).values[0, 2, 0, 0]
+    assert ndvi == pytest.approx((4000 - 1000) / (4000 + 1000), abs=1e-6)

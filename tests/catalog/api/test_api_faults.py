@@ -47,7 +47,8 @@ def search(api: Api, root: Path) -> pd.DataFrame:
     return table.drop(columns="item_href")
 
 
-@pytest.mark.parametrize("name", FAULTS)
+# One by one is for the slow tests; all in turn (below) is for every day.
+@pytest.mark.parametrize("name", [name if name in ("busy", "cut") else pytest.param(name, marks=pytest.mark.slow) for name in FAULTS])
 def test_every_second_answer_is_bad(name: str, healthy: pd.DataFrame, behind_proxy: Any, slovenia: Path, caplog: pytest.LogCaptureFixture) -> None:
     proxy = Proxy(faults=lambda number: FAULTS[name] if number % 2 else None)
     with behind_proxy(proxy), caplog.at_level(logging.INFO):
