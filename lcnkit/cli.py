@@ -129,8 +129,10 @@ def _hydra(command: str, overrides: list[str], flags: list[str]) -> int:
 
     from lcnkit.config import CONFIG_MODULE, CONFIG_NAME, normalise, register
     from lcnkit.config_errors import explain, explained
+    from lcnkit.memory import keep_freed_memory
     from lcnkit.plugins import load_registry
 
+    keep_freed_memory()
     registry = load_registry()
     register(registry)
     statuses: list[int] = []

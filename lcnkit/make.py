@@ -113,20 +113,15 @@ class Recipe:
             attrs=self.label_attrs,
         )
 
-    def outlines(self, tasks: Sequence[Task]) -> Iterator[Sample] | None:
-        """The samples of the tasks with zeros for pixels: all that an exporter needs to know how large they will be.
+    def model(self, task: Task) -> Image:
+        """What reading and transforming make of a chip, cut down to its first pixel: bands, types, nodata."""
+        image = self.sample(task, Steps()).images[self.source]
+        corner = np.s_[:, :, :1, :1]
+        return dataclasses.replace(image, values=image.values[corner].copy(), valid=image.valid[corner].copy())
 
-        What transforms make of bands and types is seen by making one of the first samples; ``None`` where none of
-        them can be made.
-        """
-        for task in tasks[:_TRIED_FOR_AN_OUTLINE]:
-            try:
-                model = self.sample(task, Steps()).images[self.source]
-            except Exception:  # it will fail again, and be recorded, when it is made for good
-                log.debug("no outline from chip %s: %s", task.chip.id, scrub(traceback.format_exc()))
-            else:
-                return (self._sample(task, *_zeros(model, task)) for task in tasks)
-        return None
+    def outlines(self, model: Image, tasks: Sequence[Task]) -> Iterator[Sample]:
+        """The samples of the tasks with zeros for pixels: all that an exporter needs to know how large they will be."""
+        return (self._sample(task, *_zeros(model, task)) for task in tasks)
 
     def _read(self, task: Task) -> Image:
         """The chosen items, with a frame that holds nothing where a period is empty."""
@@ -137,9 +132,6 @@ class Recipe:
         if image.values.shape != expected:
             raise ChipError(f"The reader gave an image of shape {image.values.shape}; it must be (time, band, y, x) = {expected}.")
         return image if len(present) == len(task.frames) else spread(image, present, len(task.frames))
-
-
-_TRIED_FOR_AN_OUTLINE = 3
 
 
 def _zeros(model: Image, task: Task) -> tuple[Image, NDArray[np.int64]]:

@@ -9,7 +9,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
-from lcnkit.contracts import Outcome, Pool
+from lcnkit.contracts import Exporter, Outcome, Pool
 from lcnkit.errors import OutputError, OutputFull
 from lcnkit.make import Recipe, Task
 from lcnkit.manifest import manifest_of, write_failures
@@ -47,7 +47,7 @@ def materialise(prepared: Prepared, output: OutputFolder, pool: Pool) -> Made:
         return result
     recipe = _recipe(prepared, output)
     if not result.kept:
-        _reserve(recipe, waiting, output)
+        _reserve(recipe, waiting, output, pool)
     with progress(len(waiting)) as advance, closing(pool.map(recipe, waiting)) as outcomes:
         for outcome in outcomes:
             made = _value(outcome, waiting)
@@ -66,13 +66,23 @@ def materialise(prepared: Prepared, output: OutputFolder, pool: Pool) -> Made:
     return result
 
 
-def _reserve(recipe: Recipe, tasks: Sequence[Task], output: OutputFolder) -> None:
+# So many chips are tried for a model of the others; where none can be made, samples find their place at the end.
+_TRIED_AS_MODEL = 3
+
+
+def _reserve(recipe: Recipe, tasks: Sequence[Task], output: OutputFolder, pool: Pool) -> None:
     """Let the exporter lay out the data set, and say early that it will not fit on the disk."""
-    outlines = recipe.outlines(tasks)
-    if outlines is None:
+    if type(recipe.exporter).reserve is Exporter.reserve:  # a format with a file for each sample has nothing to lay out
+        return
+    for task in tasks[:_TRIED_AS_MODEL]:
+        model = next(iter(pool.map(recipe.model, [task]))).value
+        if model is not None:  # else it will fail again, and be recorded, when it is made for good
+            break
+    else:
         return
     with guarded(output.path, "lay out the data set"):
-        needed, free = recipe.exporter.reserve(outlines, output.path.absolute()), shutil.disk_usage(output.path).free
+        needed = recipe.exporter.reserve(recipe.outlines(model, tasks), output.path.absolute())
+        free = shutil.disk_usage(output.path).free
     if needed > free:
         log.warning("The data set will need %.1f GB, and %.1f GB are free in %s", needed / 1e9, free / 1e9, output.path)
 

@@ -35,12 +35,17 @@ def _cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def shared_data() -> Path:
+def shared_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Real data beside the repository, or where ``LCNKIT_SHARED_DATA`` says; never copied into it."""
     folder = Path(os.environ.get("LCNKIT_SHARED_DATA") or Path(__file__).parents[2] / "shared" / "data")
     if not folder.is_dir():
         pytest.skip("../shared/data is not there")
-    return folder
+    # Linked, file by file at the top of each data set: a run keeps its index beside the archive, and that is not ours.
+    mirror = tmp_path_factory.mktemp("shared_data")
+    for entry in (entry for data_set in folder.iterdir() if data_set.is_dir() for entry in data_set.iterdir()):
+        (mirror / entry.parent.name).mkdir(exist_ok=True)
+        (mirror / entry.parent.name / entry.name).symlink_to(entry)
+    return mirror
 
 
 @pytest.fixture

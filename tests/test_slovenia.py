@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import pickle
 import shutil
 from datetime import datetime
@@ -20,19 +19,14 @@ from lcnkit.model import Grid
 from lcnkit.terminal import console
 from lcnkit.testing.archives import write_raster
 
-SHARED = Path(os.environ.get("LCNKIT_SHARED_DATA") or Path(__file__).parents[2] / "shared" / "data")
 N_PERIODS = 5
 
 
-def folder_of(name: str) -> Path:
-    if not (SHARED / name).is_dir():
-        pytest.skip(f"../shared/data/{name} is not there")
-    return SHARED / name
-
-
 @pytest.fixture(scope="module")
-def root() -> Path:
-    return folder_of("slovenia2017")
+def root(shared_data) -> Path:
+    if not (shared_data / "slovenia2017").is_dir():
+        pytest.skip("../shared/data/slovenia2017 is not there")
+    return shared_data / "slovenia2017"
 
 
 def run(root: Path, output: Path, *more: str) -> int:
@@ -149,8 +143,10 @@ class TestLandCoverNetAfrica:
     """The labels as they were published; their imagery is not there."""
 
     @pytest.fixture
-    def labels(self) -> Path:
-        return folder_of("landcovernet_af")
+    def labels(self, shared_data) -> Path:
+        if not (shared_data / "landcovernet_af").is_dir():
+            pytest.skip("../shared/data/landcovernet_af is not there")
+        return shared_data / "landcovernet_af"
 
     def test_without_imagery(self, labels, tmp_path, capsys):
         assert run(labels, tmp_path / "out", "bands=[B04]", "backend=serial") == 1

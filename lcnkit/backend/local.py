@@ -57,15 +57,11 @@ class Local(Backend):
 
     @contextmanager
     def _client(self) -> Iterator[Client]:
-        import dask
         from distributed import Client, LocalCluster
 
         workers = self.workers or available_cores()
-        # Dask has the C library give freed memory back at once; a chip's arrays are wanted again for the next one.
-        keep_memory = {"distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": 1 << 28}
         with (
             quiet_logs(),
-            dask.config.set(keep_memory),
             LocalCluster(  # type: ignore[no-untyped-call]
                 n_workers=workers,
                 threads_per_worker=self.threads,

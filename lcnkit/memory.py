@@ -1,0 +1,29 @@
+"""Memory that was freed, kept for the next chip.
+
+A chip's arrays have a few megabytes and live for milliseconds. By default the C library gives such memory back to the
+system at once, and every page of the next array costs a fault again: half of the time that a chip takes.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+
+# glibc's malloc.h. Blocks up to the first size come from the heap; so much of the heap's end is kept when it is free.
+_M_MMAP_THRESHOLD, _LARGEST_BLOCK = -3, 32 << 20
+_M_TRIM_THRESHOLD, _KEPT = -1, 256 << 20
+
+
+def keep_freed_memory() -> None:
+    """Let this process keep up to 256 MiB that it has freed; does nothing where the C library is not glibc.
+
+    Meant for processes that make chips and nothing else: the command line and workers.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):  # another C library
+        return
+    mallopt(_M_MMAP_THRESHOLD, _LARGEST_BLOCK)
+    mallopt(_M_TRIM_THRESHOLD, _KEPT)
