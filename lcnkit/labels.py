@@ -94,22 +94,25 @@ def read_classes(chip: Chip, options: LabelOptions) -> NDArray[np.int64]:
 
 def _read_bands(chip: Chip, need: Sequence[int]) -> list[NDArray[Any]]:
     """Bands of the label raster through GDAL, which says best what is wrong with a file."""
-    import rasterio
+    from rasterio.errors import RasterioError
 
-    from lcnkit.raster.gdal import gdal
+    from lcnkit.raster.gdal import gdal, read_raster
+
+    def read(dataset: Any) -> list[NDArray[Any]]:
+        missing = [band for band in need if band > dataset.count]
+        if missing:
+            raise BadLabel(
+                f"Chip {chip.id}: {chip.label_href} has {dataset.count} band{'s' if dataset.count > 1 else ''}, no band {missing[0]}. "
+                "Choose with label.band (classes) and label.consensus_band (label.min_consensus=null needs none)."
+            )
+        if dataset.crs is None or not Grid.from_dataset(dataset).matches(chip.grid):
+            raise BadLabel(f"Chip {chip.id}: the grid of {chip.label_href} is not the one its item declares (proj:*). Correct the item.")
+        return list(dataset.read(need))
 
     try:
-        with gdal(), rasterio.open(chip.label_href) as dataset:
-            missing = [band for band in need if band > dataset.count]
-            if missing:
-                raise BadLabel(
-                    f"Chip {chip.id}: {chip.label_href} has {dataset.count} band{'s' if dataset.count > 1 else ''}, no band {missing[0]}. "
-                    "Choose with label.band (classes) and label.consensus_band (label.min_consensus=null needs none)."
-                )
-            if dataset.crs is None or not Grid.from_dataset(dataset).matches(chip.grid):
-                raise BadLabel(f"Chip {chip.id}: the grid of {chip.label_href} is not the one its item declares (proj:*). Correct the item.")
-            return list(dataset.read(need))
-    except rasterio.errors.RasterioError as error:
+        with gdal():
+            return read_raster(chip.label_href, read)
+    except RasterioError as error:
         raise _unreadable(chip.id, chip.label_href, error) from error
 
 
@@ -214,18 +217,21 @@ def _declared_grid(item: Item, asset: str) -> Grid | None:
 
 
 def _stored_grid(chip_id: str, href: str) -> Grid:
-    import rasterio
+    from rasterio.errors import RasterioError
 
-    from lcnkit.raster.gdal import gdal
+    from lcnkit.raster.gdal import gdal, read_raster
+
+    def read(dataset: Any) -> Grid:
+        if dataset.crs is None:
+            raise BadLabel(
+                f"Chip {chip_id}: {href} has no CRS, so nothing can be read on its grid. Assign one with `gdal_edit.py -a_srs EPSG:CODE FILE`."
+            )
+        return Grid.from_dataset(dataset)
 
     try:
-        with gdal(), rasterio.open(href) as dataset:
-            if dataset.crs is None:
-                raise BadLabel(
-                    f"Chip {chip_id}: {href} has no CRS, so nothing can be read on its grid. Assign one with `gdal_edit.py -a_srs EPSG:CODE FILE`."
-                )
-            return Grid.from_dataset(dataset)
-    except rasterio.errors.RasterioError as error:
+        with gdal():
+            return read_raster(href, read)
+    except RasterioError as error:
         raise _unreadable(chip_id, href, error) from error
 
 

@@ -88,7 +88,8 @@ def _from_keyring(name: str) -> str | None:
     except ImportError as error:
         raise ConfigError(f"keyring:{name} needs the package keyring: pip install keyring") from error
     try:
-        return keyring.get_password(service, user)
+        found: str | None = keyring.get_password(service, user)
+        return found
     except keyring.errors.KeyringError as error:
         raise ConfigError(f"The keyring cannot be asked for {name}: {type(error).__name__}. Use an environment variable: env:NAME.") from error
 

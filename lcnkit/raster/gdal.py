@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from lcnkit.raster.planes import Plane, fill_of, plane_of
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+T = TypeVar("T")
 Resampling = Literal["nearest", "bilinear", "cubic", "cubic_spline", "lanczos", "average", "mode"]
 
 
@@ -49,23 +50,69 @@ def read_plane(asset: Asset, grid: Grid, resampling: str = "nearest") -> Plane:
         UnreadableAsset: The file is absent, cut short or damaged.
         GridMismatch: The file has no CRS.
     """
+    from rasterio.errors import RasterioError, WarpOperationError
+
+    def read(dataset: Any) -> Plane:
+        if dataset.crs is None:
+            raise GridMismatch(
+                f"Item {asset.item_id!r}, asset {asset.key!r}: {asset.href} has no CRS, so it cannot be brought onto the "
+                f"chip's grid ({grid.crs}). Assign one with `gdal_edit.py -a_srs EPSG:CODE FILE`."
+            )
+        own = Grid.from_dataset(dataset)
+        if own.matches(grid):
+            return _with_mask(dataset, dataset.read(1), None)
+        window = _window(own, grid)
+        return _read_window(dataset, window, grid) if window else _warp(dataset, grid, resampling)
+
+    try:
+        return read_raster(asset.href, read)
+    except (RasterioError, WarpOperationError) as error:
+        raise unreadable(asset, error) from error
+
+
+def read_raster(href: str, read: Callable[[Any], T]) -> T:
+    """What ``read`` makes of the open dataset.
+
+    Over HTTP GDAL itself asks again after 429 and 5xx, but it keeps and trusts what a cut transfer has brought: there,
+    the file is fetched once more in one piece.
+
+    Raises:
+        rasterio.errors.RasterioError: The file cannot be read.
+    """
     import rasterio
     from rasterio.errors import RasterioError, WarpOperationError
 
     try:
-        with rasterio.open(asset.href) as dataset:
-            if dataset.crs is None:
-                raise GridMismatch(
-                    f"Item {asset.item_id!r}, asset {asset.key!r}: {asset.href} has no CRS, so it cannot be brought onto the "
-                    f"chip's grid ({grid.crs}). Assign one with `gdal_edit.py -a_srs EPSG:CODE FILE`."
-                )
-            own = Grid.from_dataset(dataset)
-            if own.matches(grid):
-                return _with_mask(dataset, dataset.read(1), None)
-            window = _window(own, grid)
-            return _read_window(dataset, window, grid) if window else _warp(dataset, grid, resampling)
+        with rasterio.open(href) as dataset:
+            return read(dataset)
     except (RasterioError, WarpOperationError) as error:
-        raise unreadable(asset, error) from error
+        content = None if "HTTP response code" in f"{error} {error.__cause__}" else _fetched(href)
+        if content is None:
+            raise
+    with rasterio.MemoryFile(content) as file, file.open() as dataset:
+        return read(dataset)
+
+
+# Larger files are not fetched whole: a chip has less than a megabyte, a scene has hundreds.
+_MOST_BYTES = 64 << 20
+_FETCHES, _TIMEOUT_S = 3, 30
+
+
+def _fetched(href: str) -> bytes | None:
+    """The whole file over HTTP, ``None`` where it cannot be had."""
+    if not href.startswith(("http://", "https://")):
+        return None
+    import requests
+
+    for _ in range(_FETCHES):
+        try:
+            with requests.get(href, timeout=_TIMEOUT_S, stream=True) as answer:
+                if not answer.ok or int(answer.headers.get("Content-Length", 0)) > _MOST_BYTES:
+                    return None
+                return answer.content  # raises where less comes than was announced
+        except requests.RequestException:
+            continue
+    return None
 
 
 def unreadable(asset: Asset, error: BaseException) -> UnreadableAsset:

@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from servers.items import items_of
+from servers.rustac import serving_items
 
+from lcnkit.catalog.api import Api
 from lcnkit.catalog.geoparquet import Geoparquet
 from lcnkit.catalog.links import Links
 from lcnkit.catalog.static import Static
@@ -54,7 +57,10 @@ def plans(run: Run, root: Path, folder: Path) -> dict[str, pd.DataFrame]:
     cold = planned(run, Static(), folder / "cold")
     (collection,) = cold["collection"].unique()
     assert kept_crawl(str(root), collection) is not None
+    with serving_items(items_of(root), folder) as url:
+        asked = planned(replace(run, dataset=replace(run.dataset, source=collection)), Api(url=url), folder / "api")
     return {
+        "api": asked,
         "crawled": cold,
         "from the index": planned(run, Static(), folder / "index"),
         "geoparquet": planned(run, Geoparquet(path=str(file)), folder / "geoparquet"),
@@ -66,7 +72,8 @@ def assert_same(found: dict[str, pd.DataFrame]) -> None:
     pd.testing.assert_frame_equal(found["from the index"], found["crawled"])
     pd.testing.assert_frame_equal(found["links"], found["crawled"])
     expected = found["crawled"].drop(columns="item_href")
-    pd.testing.assert_frame_equal(found["geoparquet"].drop(columns="item_href"), expected)
+    for name in ("geoparquet", "api"):
+        pd.testing.assert_frame_equal(found[name].drop(columns="item_href"), expected)
     assert expected["selected"].any()
 
 

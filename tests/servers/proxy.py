@@ -100,6 +100,9 @@ class Proxy:
         if fault.status:
             return _answer(handler, fault.status, b'{"detail":"not now"}', fault.headers)
         status, headers, answer = self._forward(handler, body)
+        if handler.command == "HEAD":  # the length of what GET would give
+            return _answer(handler, status, b"", headers, int(headers.pop("Content-Length", 0)))
+        headers.pop("Content-Length", None)
         return _answer(handler, status, fault.body(answer), headers, fault.declared and fault.declared(answer))
 
     def _forward(self, handler: Any, body: bytes) -> tuple[int, dict[str, str], bytes]:
@@ -110,6 +113,7 @@ class Proxy:
             link.request(handler.command, handler.path, body or None, headers)
             response = link.getresponse()
             kept = {"Content-Type": response.headers.get("Content-Type", "application/json")}
+            kept |= {name: response.headers[name] for name in ("Accept-Ranges", "Content-Range", "Content-Length") if name in response.headers}
             # Links lead to the proxy, as a server behind one gives them.
             return response.status, kept, self.rewrite(response.read().replace(self.target.encode(), self.url.encode()))
         finally:
