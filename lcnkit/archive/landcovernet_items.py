@@ -15,6 +15,7 @@ from typing import Any
 
 from lcnkit.archive.store import Store
 from lcnkit.model import Grid, Item
+from lcnkit.model.landcover import LANDCOVERNET_CLASSES
 
 #: Ids of the collections, as in LandCoverNet's first global release.
 LABELS = "ref_landcovernet_v1_labels"
@@ -26,16 +27,6 @@ SOURCES = {
 DOI = "10.34911/rdnt.d2ce8i"
 CITATION = (
     "Alemohammad S.H., Booth K. (2020). LandCoverNet: A global benchmark land cover classification training dataset. arXiv:2012.03111, doi:" + DOI
-)
-CLASSES = (
-    "No Data",
-    "Water",
-    "Artificial Bareground",
-    "Natural Bareground",
-    "Permanent Snow/Ice",
-    "Woody Vegetation",
-    "Cultivated Vegetation",
-    "(Semi) Natural Vegetation",
 )
 # What each sensor has, where a folder is not listed for every item.
 _BANDS = {
@@ -95,12 +86,12 @@ def collection_document(identifier: str, year: str) -> dict[str, Any]:
 
 
 def _label_item(path: str, name: re.Match[str]) -> Item:
-    values = [{"values": [value], "summary": summary} for value, summary in enumerate(CLASSES)]
+    values = [{"values": [value], "summary": summary} for value, summary in enumerate(LANDCOVERNET_CLASSES)]
     asset = {"href": f"./{posixpath.basename(path)}", "type": "image/tiff; application=geotiff", "roles": ["data"], "file:values": values}
     properties = {
         "datetime": f"{name['year']}-07-01T00:00:00Z",
         "label:type": "raster",
-        "label:classes": [{"name": "labels", "classes": list(CLASSES)}],
+        "label:classes": [{"name": "labels", "classes": list(LANDCOVERNET_CLASSES)}],
     }
     # Where it lies, its raster says: that is opened for the chips that are used.
     return _item(path, LABELS, f"{name['tile']}_{name['chip']}", properties, {"labels": asset}, None)

@@ -12,6 +12,7 @@ from lcnkit.demo import stac
 from lcnkit.demo.layout import TILES, DemoChip, chips, dates
 from lcnkit.demo.options import DemoOptions
 from lcnkit.errors import OutputError
+from lcnkit.model.landcover import LANDCOVERNET_CLASSES
 
 #: Told how many chips are done, and of how many.
 Progress = Callable[[int, int], None]
@@ -50,7 +51,7 @@ def _write_chip(options: DemoOptions, folder: Path, chip: DemoChip, ring: stac.R
 
     pixels = ChipPixels(chip, options.seed)
     classes, score = pixels.label()
-    counts = [int((classes == code).sum()) for code in range(len(stac.CLASS_NAMES))]
+    counts = [int((classes == code).sum()) for code in range(len(LANDCOVERNET_CLASSES))]
     sources = [_source_id(chip, moment) for moment in moments]
     home = _new_folder(folder / stac.LABELS / _label_id(chip))
     (home / "labels.tif").write_bytes(label_tiff(classes, score, chip.grid))

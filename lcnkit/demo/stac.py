@@ -6,21 +6,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from lcnkit.model.grid import Grid
+from lcnkit.model.landcover import LANDCOVERNET_CLASSES
 
 CATALOG = "ref_landcovernet_demo_v1"
 LABELS = f"{CATALOG}_labels"
 SOURCE = f"{CATALOG}_source_sentinel_2"
-
-CLASS_NAMES = (
-    "No Data",
-    "Water",
-    "Artificial Bareground",
-    "Natural Bareground",
-    "Permanent Snow/Ice",
-    "Woody Vegetation",
-    "Cultivated Vegetation",
-    "(Semi) Natural Vegetation",
-)
 
 ASSET_TITLES = {
     "B02": "Blue",
@@ -86,16 +76,16 @@ def collection(name: str, title: str, item_ids: Iterable[str], box: list[float])
 
 def label_item(item_id: str, ring: Ring, counts: Sequence[int], source_ids: Iterable[str]) -> dict[str, Any]:
     """A label item. ``counts`` holds the pixels of each class, 0 to 7."""
-    seen = [{"name": name, "count": count} for name, count in zip(CLASS_NAMES, counts, strict=True) if count]
+    seen = [{"name": name, "count": count} for name, count in zip(LANDCOVERNET_CLASSES, counts, strict=True) if count]
     properties = {
         "datetime": "2018-07-01T00:00:00Z",
         "label:description": "Land Cover Type Classification",
         "label:type": "raster",
-        "label:classes": [{"name": None, "classes": list(range(len(CLASS_NAMES)))}],
+        "label:classes": [{"name": None, "classes": list(range(len(LANDCOVERNET_CLASSES)))}],
         "label:overviews": [{"property_key": "land_cover_type", "counts": seen}],
     }
     # The key `value` and the missing type and roles are the published files' own.
-    values = [{"value": [code], "summary": name} for code, name in enumerate(CLASS_NAMES)]
+    values = [{"value": [code], "summary": name} for code, name in enumerate(LANDCOVERNET_CLASSES)]
     assets = {"labels": {"href": "labels.tif", "title": "Land Cover", "file:values": values}}
     item = _item(item_id, LABELS, ring, properties, assets, ["https://stac-extensions.github.io/label/v1.0.0/schema.json"])
     item["links"] += [_link("source", f"../../{SOURCE}/{source_id}/stac.json") for source_id in source_ids]

@@ -19,7 +19,7 @@ from lcnkit.model.href import join, relative_to, resolve
         ("B04.tif", "https://host/a/item.json", "https://host/a/B04.tif"),
         ("./B04.tif", "https://host/a/item.json?token=secret#top", "https://host/a/B04.tif"),
         ("../B04.tif", "http://host/a/b/item.json", "http://host/a/B04.tif"),
-        ("/root/B04.tif", "https://host/a/item.json", "https://host/root/B04.tif"),
+        ("/imagery/B04.tif", "https://host/a/item.json", "https://host/imagery/B04.tif"),
         ("B04.tif?sig=1", "https://host/a/item.json", "https://host/a/B04.tif?sig=1"),
         ("./B04.tif", "s3://bucket/a/item.json", "s3://bucket/a/B04.tif"),
         ("../B04.tif", "s3://bucket/a/item.json", "s3://bucket/B04.tif"),
