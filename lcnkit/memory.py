@@ -7,6 +7,7 @@ system at once, and every page of the next array costs a fault again: half of th
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
 
 # glibc's malloc.h. Blocks up to the first size come from the heap; so much of the heap's end is kept when it is free.
@@ -25,5 +26,8 @@ def keep_freed_memory() -> None:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError):  # another C library
         return
+    # Arrow's own pool would keep what it has freed to itself; this counts as long as pyarrow is not imported yet.
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+    os.environ.setdefault("ARROW_IO_THREADS", "1")
     mallopt(_M_MMAP_THRESHOLD, _LARGEST_BLOCK)
     mallopt(_M_TRIM_THRESHOLD, _KEPT)

@@ -37,7 +37,7 @@ def save_plan(plan: Plan, path: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    table = pa.Table.from_pandas(plan.table, preserve_index=False)
+    table = pa.Table.from_pandas(plan.table, preserve_index=False, nthreads=1)
     about = {"n_periods": plan.n_periods, "by_period": plan.shape.by_period, "n_frames": plan.shape.n_frames}
     metadata = {
         **(table.schema.metadata or {}),

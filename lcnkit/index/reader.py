@@ -74,7 +74,7 @@ class ItemFile:
         import pandas as pd
 
         wanted = ("id", "collection", "datetime", "start_datetime", "eo:cloud_cover", HREF, self._geometry)
-        read = self._file.read(columns=[name for name in wanted if name in self.schema.names])
+        read = self._file.read(columns=[name for name in wanted if name in self.schema.names], use_threads=False)
         blank = np.full(len(read), "", dtype=object)
         texts = {name: read[name].cast(pa.string()).fill_null("").to_numpy() if name in read.column_names else blank for name in wanted[:2]}
         return pd.DataFrame(
