@@ -162,6 +162,7 @@ class TestTrouble:
                 status = {1: 503, 2: 200}.get(asked[self.path], 200 if content else 404)
                 self.send_response(status)
                 self.send_header("Retry-After", "0")
+                self.send_header("Connection", "close")  # else a reused connection may break, and count as an attempt
                 self.send_header("Content-Length", str(len(content) + (9 if asked[self.path] == 2 else 0)))
                 self.end_headers()
                 self.wfile.write(content)

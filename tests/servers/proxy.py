@@ -125,6 +125,8 @@ def _answer(handler: Any, status: int, body: bytes, headers: Mapping[str, str], 
     for name, value in headers.items():
         handler.send_header(name, value)
     handler.send_header("Content-Length", str(len(body) if declared is None else declared))
+    if declared is not None:
+        handler.send_header("Connection", "close")
     handler.end_headers()
     if handler.command != "HEAD":
         handler.wfile.write(body)
