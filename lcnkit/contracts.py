@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from lcnkit.errors import DataError
 from lcnkit.model import Chip, Image, Interval, Item, Receipt, Sample
@@ -178,12 +178,16 @@ class Pool(ABC):
         ends the others. When the iterator is closed early, no further task is started.
         """
 
+    def shares(self, folder: Path) -> bool:
+        """Whether what workers write below ``folder`` is there for this process, too, and the other way round.
+
+        Where it is not, samples travel to the client, which writes them.
+        """
+        return True
+
 
 class Backend(ABC):
     """Where tasks run."""
-
-    shares_disk: ClassVar[bool] = True
-    """Whether workers can write where the client reads."""
 
     @abstractmethod
     def open(self) -> AbstractContextManager[Pool]:

@@ -43,6 +43,10 @@ class PlanError(SetupError):
     """A saved plan does not fit the run, or the plan must not go on (`when_empty=error`)."""
 
 
+class BackendError(SetupError):
+    """The workers cannot be had, or cannot do this run: no scheduler, other versions, a plugin that is missing there."""
+
+
 class OutputError(SetupError):
     """The output folder cannot be used or written."""
 
@@ -61,6 +65,10 @@ class MissingAsset(ChipError):
 
 class UnreadableAsset(ChipError):
     """A raster is absent, cut short or damaged."""
+
+
+class UnreachableAsset(UnreadableAsset):
+    """A server did not answer, or not well (429, 5xx, a cut connection): it may do so later."""
 
 
 class BadLabel(ChipError):
