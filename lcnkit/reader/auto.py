@@ -11,6 +11,7 @@ from lcnkit.hookspecs import hookimpl
 from lcnkit.model import Asset, Chip, Image, Item
 from lcnkit.model.href import is_url
 from lcnkit.raster.gdal import Resampling, gdal, read_plane
+from lcnkit.raster.many import read_rows
 from lcnkit.raster.plain_tiff import read_plain
 from lcnkit.raster.planes import Plane, image_of, plane_of
 
@@ -29,7 +30,9 @@ class Auto(Reader):
             entered: list[bool] = []
 
             def plane(asset: Asset) -> Plane:
-                lean = None if is_url(asset.href) else read_plain(asset.href, chip.grid)
+                if is_url(asset.href):
+                    return read_plane(asset, chip.grid, self.resampling)
+                lean = read_plain(asset.href, chip.grid)
                 if lean is not None:
                     return plane_of(lean.values[0], lean.nodata)
                 if not entered:  # GDAL is set up once, and only where it is needed
@@ -37,7 +40,7 @@ class Auto(Reader):
                     entered.append(True)
                 return read_plane(asset, chip.grid, self.resampling)
 
-            planes = [[plane(asset) for asset in row] for row in assets]
+            planes = read_rows(plane, assets, chip.grid, self.resampling)
         return image_of(planes, bands, [[asset.raster_band for asset in row] for row in assets], chip.grid)
 
 

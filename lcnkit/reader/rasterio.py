@@ -9,6 +9,7 @@ from lcnkit.contracts import Reader
 from lcnkit.hookspecs import hookimpl
 from lcnkit.model import Chip, Image, Item
 from lcnkit.raster.gdal import Resampling, gdal, read_plane
+from lcnkit.raster.many import read_rows
 from lcnkit.raster.planes import image_of
 
 
@@ -23,7 +24,7 @@ class Rasterio(Reader):
         """See `lcnkit.contracts.Reader.read`."""
         assets = [[item.asset(band) for band in bands] for item in items]
         with gdal():
-            planes = [[read_plane(asset, chip.grid, self.resampling) for asset in row] for row in assets]
+            planes = read_rows(lambda asset: read_plane(asset, chip.grid, self.resampling), assets, chip.grid, self.resampling)
         return image_of(planes, bands, [[asset.raster_band for asset in row] for row in assets], chip.grid)
 
 
