@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 log = logging.getLogger(__name__)
+
+# Masks in memory at once: a chip of 256 x 256 pixels is 128 kB.
+_MASKS_AT_ONCE = 24
 
 
 @dataclass(frozen=True)
@@ -44,15 +47,28 @@ class MaskRecipe:
 
     def __call__(self, task: MaskTask) -> list[tuple[int, float, str]]:
         """Row, cloud cover (percent, NaN where it cannot be known) and what went wrong, of each candidate."""
-        return [(row, *self._cover(task.chip, href)) for row, href in zip(task.rows, task.hrefs, strict=True)]
+        found: list[tuple[float, str]] = []
+        for start in range(0, len(task.hrefs), _MASKS_AT_ONCE):
+            found += self._covers(task.chip, task.hrefs[start : start + _MASKS_AT_ONCE])
+        return [(row, *cover) for row, cover in zip(task.rows, found, strict=True)]
 
-    def _cover(self, chip: Chip, href: str) -> tuple[float, str]:
+    def _covers(self, chip: Chip, hrefs: Sequence[str]) -> list[tuple[float, str]]:
+        """Cover and problem of several masks, read together: remote ones are waited for once."""
         try:
-            mask = self._reader().read(chip, self.catalog.items([href]), [self.asset])
+            masks = self._reader().read(chip, self.catalog.items(hrefs), [self.asset])
+        except Exception as error:  # one mask that cannot be had leaves one cloud cover unknown, and no other
+            if len(hrefs) > 1:
+                return [cover for href in hrefs for cover in self._covers(chip, [href])]
+            log.debug("chip %s: the cloud mask of %s: %s", chip.id, hrefs[0], scrub(traceback.format_exc()))
+            return [(float("nan"), scrub(str(error)) or type(error).__name__)]
+        return [self._cover(chip, replace(masks, values=masks.values[[number]], valid=masks.valid[[number]])) for number in range(len(hrefs))]
+
+    def _cover(self, chip: Chip, mask: Image) -> tuple[float, str]:
+        try:
             return (class_cover(mask, self.classes) if self.classes else cloud_cover(mask, self.threshold)), ""
-        except Exception as error:  # one mask that cannot be had leaves one cloud cover unknown
-            log.debug("chip %s: the cloud mask of %s: %s", chip.id, href, scrub(traceback.format_exc()))
-            return float("nan"), scrub(str(error)) or type(error).__name__
+        except ChipError as error:
+            log.debug("chip %s: a cloud mask cannot be used: %s", chip.id, error)
+            return float("nan"), str(error)
 
     def _reader(self) -> Reader:
         """The run's reader; where it would blend pixels, one that does not: half way between two classes lies a third."""

@@ -136,7 +136,7 @@ class Clumsy(Auto):
     """A reader that breaks its contract for some items."""
 
     def read(self, chip: Any, items: Any, bands: Any) -> Image:
-        if items[0].id.endswith("0415"):
+        if any(item.id.endswith("0415") for item in items):
             raise ZeroDivisionError
         return super().read(chip, items, bands)
 
@@ -148,13 +148,26 @@ def test_a_plugins_mistake_costs_one_mask(tiny: TinyArchive, make_run: Any) -> N
     assert table["cloud_cover"].isna().sum() == 1
 
 
+def test_masks_of_a_chip_are_read_together(tiny: TinyArchive, make_run: Any) -> None:
+    counts: list[int] = []
+
+    class Counting(Auto):
+        def read(self, chip: Any, items: Any, bands: Any) -> Image:
+            counts.append(len(items))
+            return super().read(chip, items, bands)
+
+    table = planned(make_run(tiny.root, cloud="mask", reader=Counting()))
+    assert counts == [int((table["chip_id"] == chip).sum()) for chip in table["chip_id"].unique()]
+
+
 def test_measure_keeps_index_order_and_input() -> None:
     """A candidate table need not have the index 0, 1, 2; what lies outside the interval is not read."""
 
     class Reads:
         def read(self, chip: Any, items: Any, bands: Any) -> Image:
             assert bands == ["CLD"]
-            return mask([int(items[0])])
+            masks = [mask([int(item)]) for item in items]
+            return Image(np.concatenate([one.values for one in masks]), np.concatenate([one.valid for one in masks]), ("CLD",), 255)
 
     class Items:
         def items(self, hrefs: Any) -> Any:
