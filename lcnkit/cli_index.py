@@ -11,7 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import urlsplit
 
+from lcnkit.cli_index_api import add_flags, is_api, write_search
 from lcnkit.errors import ConfigError, DataError, OutputError, did_you_mean, listing
+from lcnkit.interrupt import Terminated, terminable
+from lcnkit.terminal import counted
 
 if TYPE_CHECKING:
     from lcnkit.archive import Archive, Collection
@@ -32,7 +35,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def index(arguments: Sequence[str]) -> int:
-    """Run the command; gives the exit status: 0 written, 1 nothing was.
+    """Run the command; gives the exit status: 0 written, 1 nothing was, 130 and 143 interrupted.
 
     Raises:
         LcnkitError: The arguments, the archive or the output cannot be used.
@@ -44,13 +47,20 @@ def index(arguments: Sequence[str]) -> int:
     asked, unknown = parser.parse_known_args(arguments)
     flags = [flag for action in parser._actions for flag in action.option_strings if flag.startswith("--")]
     if unknown:
-        raise ConfigError(f"index: there is no flag {unknown[0]!r}; there is {listing(flags)}.{did_you_mean(unknown[0], flags)}")
+        flag = unknown[0].partition("=")[0]  # the value may be a secret
+        raise ConfigError(f"index: there is no flag {flag!r}; there is {listing(flags)}.{did_you_mean(flag, flags)}")
     output = Path(asked.output or _default_name(asked.root))
     if output.suffix not in (".parquet", ".geoparquet"):
         raise ConfigError(f"index: --output {output} must end in .parquet, so that other tools know it.")
-    problems = _to_file(asked, output)
+    try:
+        with terminable():
+            problems = _to_file(asked, output)
+    except KeyboardInterrupt as error:
+        ended, status = ("Terminated", 143) if isinstance(error, Terminated) else ("Interrupted", 130)
+        sys.stderr.write(f"lcnkit: {ended}. {output} {'is as it was before' if output.exists() else 'was not written'}.\n")
+        return status
     size = output.stat().st_size
-    sys.stdout.write(f"{_count(output)} items, {size / 1e6:.2f} MB, {len(problems)} problems: {output}\n")
+    sys.stdout.write(f"{counted(_count(output), 'item')}, {size / 1e6:.2f} MB, {counted(len(problems), 'problem')}: {output}\n")
     sys.stdout.writelines(f"  left out: {problem}\n" for problem in problems[:_SHOWN])
     if len(problems) > _SHOWN:
         sys.stdout.write(f"  and {len(problems) - _SHOWN} more\n")
@@ -63,8 +73,7 @@ def _parser() -> _Parser:
     parser.add_argument("--output", metavar="FILE", help="the .parquet file (the root's name, in this folder); replaced if it exists")
     parser.add_argument("--collection", metavar="ID", action="append", help="only this collection; may be repeated (all but the labels)")
     parser.add_argument("--endpoint", metavar="URL", help="of the S3-compatible service of an s3:// root")
-    parser.add_argument("--bbox", metavar="W,S,E,N", help="of an API: only items that touch this box, in degrees (--bbox=-10,...)")
-    parser.add_argument("--datetime", metavar="FROM/TO", help="of an API: only items of these days, e.g. 2018-01-01/2018-12-31")
+    add_flags(parser)
     return parser
 
 
@@ -81,7 +90,7 @@ def _to_file(asked: argparse.Namespace, output: Path) -> list[str]:
     try:
         with Writer(output.absolute()) as writer:
             output.absolute().parent.mkdir(parents=True, exist_ok=True)
-            problems = _from_api(asked, writer) if _is_api(asked.root) else _from_archive(asked, writer)
+            problems = _from_api(asked, writer) if is_api(asked) else _from_archive(asked, writer)
     except OSError as error:
         raise OutputError(f"index: {output} cannot be written: {error.strerror or error}. Choose another with --output FILE.") from error
     return problems
@@ -117,41 +126,15 @@ def _chosen(archive: Archive, names: Sequence[str] | None) -> list[Collection]:
     return sources
 
 
-def _is_api(root: str) -> bool:
-    """Whether an address answers with the first page of a STAC API."""
-    if not root.startswith(("http://", "https://")):
-        return False
-    import requests
-
-    try:
-        landing = requests.get(root, timeout=(10, 60)).json()
-    except (requests.RequestException, ValueError):
-        return False
-    links = landing.get("links") if isinstance(landing, dict) else None
-    return any(isinstance(link, dict) and link.get("rel") == "search" for link in links or ())
-
-
 def _from_api(asked: argparse.Namespace, writer: Writer) -> list[str]:
-    from lcnkit.index.search import search_api
-
-    if not asked.collection:
-        raise ConfigError("index: name the collection of the API with --collection ID.")
-    bbox = None
-    if asked.bbox:
-        try:
-            bbox = tuple(float(value) for value in asked.bbox.split(","))
-        except ValueError:
-            bbox = ()
-        if len(bbox) != 4 or bbox[1] > bbox[3]:
-            raise ConfigError(f"index: --bbox {asked.bbox} is no box; give west,south,east,north in degrees.")
-    collections, problems = search_api(asked.root, asked.collection, bbox, asked.datetime, writer)
+    collections, problems = write_search(asked, writer)
     _finish(writer, collections, problems)
     return problems
 
 
 def _finish(writer: Writer, collections: dict[str, dict[str, object]], problems: Sequence[str]) -> None:
     if not writer.count:
-        first = f"; the first of {len(problems)} problems: {problems[0]}" if problems else ""
+        first = f"; the first of {counted(len(problems), 'problem')}: {problems[0]}" if problems else ""
         raise DataError(f"index: there is no item to write{first}. Nothing was written.")
     writer.finish(None, collections)
 

@@ -273,7 +273,7 @@ class TestItems:
         missing.unlink()
         _, found = search(root)
         assert len(found) == 3
-        assert f"1 items of {SOURCE} cannot be used and are left out: {missing} is missing" in caplog.text
+        assert f"1 item of {SOURCE} cannot be used and is left out: {missing} is missing" in caplog.text
 
 
 class TestLabels:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -44,7 +46,7 @@ def test_all_source_collections_or_those_that_are_named(tiny, tmp_path, capsys):
     tiny.write()
     file = tmp_path / "items.parquet"
     assert run(capsys, tiny.root, "--output", file)[1].startswith("10 items")
-    assert run(capsys, tiny.root, "--output", file, "--collection", "sentinel_1")[1].startswith("1 items")
+    assert run(capsys, tiny.root, "--output", file, "--collection", "sentinel_1")[1].startswith("1 item, ")
     assert run(capsys, tiny.root, "--output", file, "--collection", "labels")[1].startswith("3 items")
 
 
@@ -63,13 +65,16 @@ def test_problems_are_counted_and_shown(tiny, tmp_path, capsys):
     [
         ((), "the following arguments are required: ROOT"),
         (("/no/such/folder",), "does not exist"),
-        (("ROOT", "--outptu", "x.parquet"), "Did you mean '--output'?"),
+        (("ROOT", "--outptu", "x.parquet"), "Did you mean '--output'"),
         (("ROOT", "--output", "items.json"), "must end in .parquet"),
         (("ROOT", "--output", "/proc/items.parquet"), "cannot be written"),
         (("ROOT", "--output", "/dev/null/x/items.parquet"), "Not a directory"),
         (("ROOT", "--collection", "sentinel_9"), "Did you mean"),
         (("ROOT", "--bbox", "1,2,3,4"), "for a STAC API"),
         (("http://127.0.0.1:9/", "--collection", "x"), "cannot be read"),
+        (("ROOT", "--secret", "env:KEY", "--auth", "bearer"), "for a STAC API"),
+        (("http://127.0.0.1:9/", "--collection", "x", "--secret", "env:KEY"), "--auth says how a secret is sent and --secret where it is"),
+        (("http://127.0.0.1:9/?a=b", "--collection", "x", "--auth", "query", "--secret", "env:KEY"), "ROOT must have neither a user name nor"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(tiny, tmp_path, capsys, monkeypatch, arguments, message):
@@ -118,6 +123,33 @@ def test_a_search_of_an_api(tiny, tmp_path, capsys):
         status, _, err = run(capsys, url, "--collection", "nothing_like_it", "--output", output)
         assert (status, err.count("\n")) == (1, 1)
         assert run(capsys, url, "--collection", SOURCE, "--bbox", "1,2,3", "--output", output)[2].count("no box") == 1
+
+
+@pytest.mark.parametrize(("number", "status", "word"), [(signal.SIGINT, 130, "Interrupted"), (signal.SIGTERM, 143, "Terminated")])
+@pytest.mark.parametrize("before", [b"", b"what was there"])
+def test_it_leaves_nothing_half_done_when_it_is_stopped(tiny, tmp_path, number, status, word, before):
+    """Stopped while it waits for the last item: a pipe into which nobody writes."""
+    last = sorted((tiny.root / SOURCE).glob("*/stac.json"))[-1]
+    last.unlink()
+    os.mkfifo(last)
+    output = tmp_path / "items.parquet"
+    if before:
+        output.write_bytes(before)
+    command = [
+        sys.executable,
+        "-c",
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\nfrom lcnkit.cli import main\nimport sys\nsys.exit(main())",
+    ]
+    process = subprocess.Popen(
+        [*command, "index", str(tiny.root), "--output", str(output)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    with last.open("wb"):  # opened for reading: the crawl has come to it
+        process.send_signal(number)
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (status, "")
+    assert err == f"lcnkit: {word}. {output} {'is as it was before' if before else 'was not written'}.\n"
+    assert [path.name for path in tmp_path.iterdir() if "parquet" in path.name] == (["items.parquet"] if before else [])
+    assert not before or output.read_bytes() == before
 
 
 def test_as_a_program(tiny, tmp_path):

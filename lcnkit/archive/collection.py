@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import posixpath
 from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
+from lcnkit.archive.parsing import parse
 from lcnkit.archive.store import DISK, Store, store_of
 from lcnkit.model import Item
 from lcnkit.model.href import is_url, resolve
@@ -102,7 +102,7 @@ def load_item(path: str, store: Store | None = None) -> Item | str:
         return made
     shown = scrub(path) if is_url(path) else path
     try:
-        document = json.loads(store.read(path))
+        document = parse(store.read(path))
     except FileNotFoundError:
         return f"{shown} is missing: the link to it dangles"
     except OSError as error:

@@ -16,8 +16,8 @@ from lcnkit.errors import DataError, listing
 from lcnkit.model import Item
 
 _TILE, _CHIP, _YEAR = re.compile(r"\d{2}[A-Z]{3}"), re.compile(r"\d+"), re.compile(r"(19|20)\d{2}")
-# Folders that hold the years: data/v1.0/2018.
-_OUTER = re.compile(r"data|v\d+(\.\d+)*")
+# Folders that hold the years: data/v1.0/2018. The regions lie side by side: landcovernet_af/data/v1.0/2018.
+_OUTER, _REGION = re.compile(r"data|v\d+(\.\d+)*"), re.compile(r"landcovernet_[a-z]{2}")
 # So many chips are looked at to know which sensors there are.
 _SAMPLED = 20
 
@@ -42,7 +42,7 @@ class HostLayout:
 
     store: Store = field(repr=False)
     folder: str
-    """Of the year; of the only tile, where the root is that."""
+    """Of the year; of the only tile or of all regions, where the root is that."""
     year: str
     tiles: tuple[str, ...]
     """Their folders."""
@@ -150,19 +150,32 @@ def _any_label(layout: HostLayout) -> bool:
     return any(label_among([entry.name for entry in layout.store.entries(chip.folder)], layout.year) for chip in layout.chips)
 
 
-def _layout(store: Store, folder: str, depth: int = 4) -> HostLayout | None:
+def _layout(store: Store, folder: str, depth: int = 5) -> HostLayout | None:
     names, own = store.folders(folder), posixpath.basename(folder)
     if _TILE.fullmatch(own) and any(_CHIP.fullmatch(name) for name in names):
         return _with_year(store, folder, (folder,))
     tiles = [f"{folder}/{name}" for name in names if _TILE.fullmatch(name)]
     if tiles:
         return _with_year(store, folder, tuple(tiles))
+    regions = [name for name in names if _REGION.fullmatch(name)]
+    if regions and depth:
+        return _together(folder, list(store.map(lambda name: _layout(store, f"{folder}/{name}", depth - 1), regions)))
     years = [name for name in names if _YEAR.fullmatch(name)]
     if len(years) > 1:
         raise DataError(f"{folder} holds several years: {listing(years)}. Choose one with dataset.root={folder}/{years[0]}.")
     inner = years or [name for name in names if _OUTER.fullmatch(name)]
     found = (_layout(store, f"{folder}/{name}", depth - 1) for name in inner if depth)
     return next((layout for layout in found if layout is not None), None)
+
+
+def _together(folder: str, regions: list[HostLayout | None]) -> HostLayout | None:
+    """The tiles of all regions; where two have a tile of the same name, that of the first."""
+    found = [layout for layout in regions if layout is not None]
+    years = sorted({layout.year for layout in found})
+    if len(years) > 1:
+        raise DataError(f"{folder} holds regions of several years: {listing(years)}. Choose a region with dataset.root={found[0].folder}.")
+    tiles = {posixpath.basename(tile): tile for layout in reversed(found) for tile in layout.tiles}
+    return replace(found[0], folder=folder, tiles=tuple(tiles[name] for name in sorted(tiles))) if found else None
 
 
 def _with_year(store: Store, folder: str, tiles: tuple[str, ...]) -> HostLayout | None:

@@ -42,6 +42,8 @@ _RASTER = re.compile(r"_(?P<band>[A-Z0-9]+)(?:_\d+m)?\.tif$")
 
 def item_at(path: str, store: Store) -> Item | str | None:
     """The item of an acquisition's folder or of a label raster; ``None`` where the path is neither, a sentence where it is damaged."""
+    if path.endswith(".json"):
+        return None
     label = _LABEL.search(path)
     if label:
         return _label_item(path, label)

@@ -6,6 +6,7 @@ Whoever reads an item or a raster later, on any worker, needs no S3 setting.
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
@@ -59,7 +60,7 @@ class S3(Http):
         try:
             found = obstore.list_with_delimiter(from_obstore, prefix=prefix or None)
         except BaseError as error:
-            raise OSError(f"the bucket {self.bucket} cannot be listed: {_first_line(error)}") from error
+            raise OSError(f"the bucket {self.bucket} cannot be listed: {_reason(error)}") from error
         folders = [Entry(str(path).rstrip("/").rpartition("/")[2], True) for path in found["common_prefixes"]]
         files = [Entry(str(entry["path"]).rpartition("/")[2], False) for entry in found["objects"]]
         return sorted((entry for entry in (*folders, *files) if entry.name), key=lambda entry: entry.name)
@@ -87,6 +88,7 @@ def _bucket(bucket: str, url: str, pid: int) -> Any:
     )
 
 
-def _first_line(error: BaseException) -> str:
+def _reason(error: BaseException) -> str:
     text = str(error).split("\n\nDebug source")[0]
-    return " ".join(text.split())[:300]
+    code = re.search(r"<Code>(\w+)</Code>", text)
+    return f"the service answers {code[1]}" if code else " ".join(text.split())[:300]

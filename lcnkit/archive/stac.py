@@ -6,12 +6,12 @@ can be read is read; what cannot is counted and named.
 
 from __future__ import annotations
 
-import json
 import posixpath
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from lcnkit.archive.collection import Collection, hrefs_of
+from lcnkit.archive.parsing import parse
 from lcnkit.archive.store import Store
 
 # Collections lie in the root, one folder down, or nested twice (an archive unpacked into a folder of its own name).
@@ -48,7 +48,7 @@ def read_json(store: Store, path: str) -> dict[str, Any] | None:
         OSError: Nobody can tell, because a server does not answer.
     """
     try:
-        document = json.loads(store.read(path))
+        document = parse(store.read(path))
     except (FileNotFoundError, PermissionError, ValueError):
         return None
     except OSError:

@@ -11,6 +11,8 @@ from lcnkit.model.href import is_url
 
 T = TypeVar("T")
 R = TypeVar("R")
+# Bytes read at once: an item fits.
+_PART = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -35,8 +37,17 @@ class Store:
 
     def read(self, href: str) -> bytes:
         """The bytes of a file."""
-        with open(href, "rb") as file:
-            return file.read()
+        # Half the system calls of `open`: a crawl reads 150,000 small files.
+        file = os.open(href, os.O_RDONLY)
+        try:
+            parts = []
+            while part := os.read(file, _PART):
+                parts.append(part)
+                if len(part) < _PART:
+                    break
+            return b"".join(parts)
+        finally:
+            os.close(file)
 
     def exists(self, href: str) -> bool:
         """Whether there is such a file."""

@@ -12,8 +12,9 @@ from typing import Any
 import pyarrow as pa
 
 _JSON_MARK = {b"encoding": b"json"}
-_LINK = pa.struct([("href", pa.string()), ("rel", pa.string()), ("type", pa.string()), ("title", pa.string())])
-_BBOX = pa.struct([(side, pa.float64()) for side in ("xmin", "ymin", "xmax", "ymax")])
+#: A link, and the sides of a bbox.
+LINK = pa.struct([("href", pa.string()), ("rel", pa.string()), ("type", pa.string()), ("title", pa.string())])
+BBOX = pa.struct([(side, pa.float64()) for side in ("xmin", "ymin", "xmax", "ymax")])
 
 #: Times that STAC itself defines; a value that is no time is left out.
 TIMES = ("datetime", "start_datetime", "end_datetime", "created", "updated", "published", "expires", "unpublished")
@@ -28,8 +29,8 @@ FIXED: dict[str, pa.DataType] = {
     "collection": pa.string(),
     "datetime": TIME,
     "geometry": pa.binary(),
-    "bbox": _BBOX,
-    "links": pa.list_(_LINK),
+    "bbox": BBOX,
+    "links": pa.list_(LINK),
 }
 
 
@@ -43,15 +44,16 @@ def holds_json(field: pa.Field) -> bool:
     return bool((field.metadata or {}).get(b"encoding") == b"json")
 
 
-def field_of(name: str, values: Sequence[Any]) -> pa.Field | None:
-    """The column that holds ``values``; ``None`` where all of them are empty."""
+def field_of(name: str, values: Sequence[Any]) -> tuple[pa.Field | None, pa.Array | None]:
+    """The column that holds ``values``, and the values in it if they are converted already; no column where all of them are empty."""
     if name in FIXED or name in TIMES:
-        return pa.field(name, FIXED.get(name, TIME))
+        return pa.field(name, FIXED.get(name, TIME)), None
     try:
-        kind = _pruned(pa.array(values).type)
+        made = pa.array(values)
+        kind = _pruned(made.type)
     except (pa.ArrowException, ValueError, TypeError, OverflowError):
-        return json_field(name)
-    return None if kind is None else pa.field(name, kind)
+        return json_field(name), None
+    return (None, None) if kind is None else (pa.field(name, kind), made if kind == made.type else None)
 
 
 def merged(one: pa.Schema, other: pa.Schema) -> pa.Schema:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import gc
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import marshal
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lcnkit.archive import load_item
+from lcnkit.archive.parsing import no_collector
 from lcnkit.errors import OutputError
 from lcnkit.geometry import geometry_of
 from lcnkit.model.href import relative_to
@@ -53,6 +53,30 @@ class _Batch:
     paths: list[str] = field(default_factory=list)
     when: list[Any] = field(default_factory=list)
     geometry: list[Any] = field(default_factory=list)
+    _outlines: dict[bytes, Any] = field(default_factory=dict)
+    _shared: dict[bytes, Any] = field(default_factory=dict)
+
+    def outline(self, document: Mapping[str, Any]) -> Any:
+        """The item's footprint; items mostly share a few."""
+        key = _key((document.get("geometry"), document.get("bbox")))
+        if key is None:
+            return geometry_of(document)
+        if key not in self._outlines:
+            self._outlines[key] = geometry_of(document)
+        return self._outlines[key]
+
+    def shared(self, value: Any) -> Any:
+        """The first value that was the same: what items have in common is kept once, and written once."""
+        key = _key(value)
+        return value if key is None else self._shared.setdefault(key, value)
+
+
+def _key(value: Any) -> bytes | None:
+    """Bytes that only the very same JSON value has: 1 is not 1.0 here, and the order of keys counts."""
+    try:
+        return marshal.dumps(value, 2)  # later versions write the same value in several ways
+    except ValueError:  # nested too deeply
+        return None
 
 
 def crawl(
@@ -81,7 +105,7 @@ def crawl(
     tables: list[pd.DataFrame] = []
     problems: list[Problem] = []
     for start in range(0, len(paths), _BATCH):
-        with _no_collector():
+        with no_collector():
             table, documents, left = _read(paths[start : start + _BATCH], collection, root, advance, load or _from_disk)
             problems += left
             tables.append(table)
@@ -106,26 +130,14 @@ def _written(writer: Writer, table: pd.DataFrame, documents: Sequence[tuple[str,
     return True
 
 
-@contextmanager
-def _no_collector() -> Iterator[None]:
-    """No search for reference cycles meanwhile: there are none in JSON, and looking for them takes a third of the time."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()
-
-
 def _read(
     paths: Sequence[str], collection: str, root: str, advance: Callable[[bool], None] | None, load: Load
 ) -> tuple[pd.DataFrame, list[tuple[str, Mapping[str, Any]]], list[Problem]]:
-    from lcnkit.index.writer import times
+    from lcnkit.index.item_columns import times
 
-    batch, problems, outlines = _Batch(), [], {}  # type: _Batch, list[Problem], dict[str, Any]
+    batch, problems = _Batch(), []  # type: _Batch, list[Problem]
     for path, item in load(paths):
-        problem = _sort_in(path, item, collection, batch, outlines)
+        problem = _sort_in(path, item, collection, batch)
         if problem:
             problems.append((path, problem))
         if advance:
@@ -145,7 +157,7 @@ def _from_disk(paths: Sequence[str]) -> Iterable[tuple[str, Item | str]]:
     return ((path, load_item(path)) for path in paths)
 
 
-def _sort_in(path: str, item: Item | str, collection: str, batch: _Batch, outlines: dict[str, Any]) -> str:
+def _sort_in(path: str, item: Item | str, collection: str, batch: _Batch) -> str:
     """Put an item into the batch; gives a sentence that says why it cannot be, or ``""``."""
     if isinstance(item, str):
         return item
@@ -157,15 +169,14 @@ def _sort_in(path: str, item: Item | str, collection: str, batch: _Batch, outlin
     when = properties.get("datetime") or properties.get("start_datetime")
     if not when:
         return f"{path}: item {item.id!r} has neither datetime nor start_datetime, so it belongs to no period"
-    key = repr((document.get("geometry"), document.get("bbox")))
-    if key not in outlines:
-        outlines[key] = geometry_of(document)
-    if outlines[key] is None:
+    outline = batch.outline(document)
+    if outline is None:
         return f"{path}: item {item.id!r} has no usable geometry and no bbox, so it covers no chip"
-    batch.documents.append({**document, "collection": str(document.get("collection") or collection), "properties": properties})
+    common = {name: batch.shared(document.get(name)) for name in ("assets", "links")}
+    batch.documents.append({**document, **common, "collection": str(document.get("collection") or collection), "properties": properties})
     batch.paths.append(path)
     batch.when.append(when)
-    batch.geometry.append(outlines[key])
+    batch.geometry.append(outline)
     return ""
 
 

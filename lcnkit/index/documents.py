@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from lcnkit.index.columns import holds_json, without_nulls
-from lcnkit.index.writer import HREF
+from lcnkit.index.item_columns import HREF
 
 # Columns that are no properties, in the order that items mostly have them.
 _ABOUT = ("type", "stac_version", "stac_extensions", "id", "collection", "bbox", "geometry", "links", "assets")

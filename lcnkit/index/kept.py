@@ -19,7 +19,7 @@ from lcnkit.errors import DataError
 from lcnkit.index.crawl import TABLE, Crawl, crawl
 from lcnkit.index.state import digest, is_linked, state_of, stats_of
 from lcnkit.model.href import join
-from lcnkit.terminal import progress
+from lcnkit.terminal import counted, progress
 
 if TYPE_CHECKING:
     from lcnkit.archive import Collection
@@ -55,12 +55,12 @@ def _tried(path: Path, root: str, read: Callable[[Path, str], Crawl | None]) -> 
     except FileNotFoundError:
         return None
     except (OSError, DataError, ValueError, KeyError, TypeError) as error:
-        log.info("index      %s is damaged and made anew: %s", path, " ".join(str(error).split()))
+        log.info("index      %s cannot be used and is made anew: %s", path, " ".join(str(error).split()))
         return None
     if found is None:
         log.info("index      %s is older than the archive", path)
     else:
-        log.info("index      %d items, from %s", len(found.table), path)
+        log.info("index      %s, from %s", counted(len(found.table), "item"), path)
     return found
 
 
@@ -110,7 +110,7 @@ def _finish(writer: Writer | None, found: Crawl, notes: dict[str, Any], collecti
         return
     try:
         writer.finish({**notes, "problems": found.problems}, {collection.id: without_items(collection)})
-        log.info("index      %d items of %s, kept in %s", len(found.table), collection.id, writer.path)
+        log.info("index      %s of %s, kept in %s", counted(len(found.table), "item"), collection.id, writer.path)
     except (OSError, ValueError, TypeError) as error:
         log.warning("The index of %s cannot be written to %s: %s", collection.id, writer.path, error)
 

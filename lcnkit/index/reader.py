@@ -17,7 +17,8 @@ from lcnkit.errors import DataError, listing
 from lcnkit.geometry import geometry_of
 from lcnkit.index.columns import holds_json
 from lcnkit.index.documents import decoded, document_of, self_link
-from lcnkit.index.writer import HREF, NOTES, times
+from lcnkit.index.item_columns import HREF, times
+from lcnkit.index.writer import NOTES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,10 +36,11 @@ class ItemFile:
         self.path = path
         self._lock = Lock()
         self._kept: tuple[int, pa.Table] | None = None
+        self._groups: dict[int, Mapping[str, Mapping[str, int]]] = {}
         try:
-            self._file = pq.ParquetFile(path)
+            self._file = pq.ParquetFile(path, page_checksum_verification=True)
         except pa.ArrowInvalid as error:
-            raise DataError(f"{path} is no Parquet file, or is damaged: {error}") from error
+            raise _damaged(path, error) from error
         self.schema = self._file.schema_arrow
         missing = [name for name in ("id", self._geometry) if name not in self.schema.names]
         if missing:
@@ -62,7 +64,7 @@ class ItemFile:
         """Ids of the collections that its items name."""
         if "collection" not in self.schema.names:
             return []
-        return [str(name) for name in self._file.read(columns=["collection"])["collection"].cast(pa.string()).unique().to_pylist() if name]
+        return [str(name) for name in self._read(["collection"])["collection"].cast(pa.string()).unique().to_pylist() if name]
 
     def rows(self) -> pd.DataFrame:
         """What a search needs of every item.
@@ -74,13 +76,12 @@ class ItemFile:
         import pandas as pd
 
         wanted = ("id", "collection", "datetime", "start_datetime", "eo:cloud_cover", HREF, self._geometry)
-        read = self._file.read(columns=[name for name in wanted if name in self.schema.names], use_threads=False)
+        read = self._read([name for name in wanted if name in self.schema.names])
         blank = np.full(len(read), "", dtype=object)
-        texts = {name: read[name].cast(pa.string()).fill_null("").to_numpy() if name in read.column_names else blank for name in wanted[:2]}
         return pd.DataFrame(
             {
-                "item_id": texts["id"],
-                "collection": texts["collection"],
+                "item_id": read["id"].cast(pa.string()).fill_null("").to_numpy(),
+                "collection": _few_texts(read["collection"]) if "collection" in read.column_names else blank,
                 "datetime": self._times(read, "datetime").fillna(self._times(read, "start_datetime")),
                 "cloud_cover": self._numbers(read, "eo:cloud_cover"),
                 "item_href": read[HREF].to_numpy() if HREF in read.column_names else blank,
@@ -92,7 +93,7 @@ class ItemFile:
         """The self link of every item, ``""`` where it has none."""
         if "links" not in self.schema.names:
             return [""] * len(self)
-        every = self._file.read(columns=["links"])["links"].combine_chunks()
+        every = self._read(["links"])["links"].combine_chunks()
         if not pa.types.is_list(every.type) or not pa.types.is_struct(every.type.value_type):
             return [self_link(decoded(value, self.schema.field("links"))) for value in every.to_pylist()]
         links, rows = every.flatten(), pc.list_parent_indices(every)
@@ -114,26 +115,61 @@ class ItemFile:
                 found[row] = document_of(values, self.schema, self._geometry)
         return [found[row] for row in rows]
 
+    def row_of(self, collection: str, item_id: str) -> int | None:
+        """The row of an item, the first where there are several; ``None`` where there is none.
+
+        Only row groups are looked into whose statistics do not rule the id out: items mostly lie in order of their ids.
+        """
+        for group, (least, most) in enumerate(self._id_ranges):
+            if least <= item_id and (most is None or item_id <= most):
+                place = self._places(group).get(collection, {}).get(item_id)
+                if place is not None:
+                    return int(self._starts[group]) + place
+        return None
+
     @cached_property
-    def positions(self) -> Mapping[tuple[str, str], int]:
-        """The row of each item by collection and id; the first where there are several."""
-        names = [name for name in ("collection", "id") if name in self.schema.names]
-        read = self._file.read(columns=names)
-        ids = read["id"].cast(pa.string()).to_pylist()
-        collections = read["collection"].cast(pa.string()).to_pylist() if "collection" in names else [""] * len(ids)
-        keys = list(zip((name or "" for name in collections), ids, strict=True))
-        return dict(zip(reversed(keys), range(len(keys) - 1, -1, -1), strict=True))
+    def _id_ranges(self) -> list[tuple[str, str | None]]:
+        """The least and the greatest id of each row group, as far as the file says them."""
+        groups = [self._file.metadata.row_group(number) for number in range(self._file.num_row_groups)]
+        return [_range_of(group, "id") for group in groups]
+
+    def _places(self, group: int) -> Mapping[str, Mapping[str, int]]:
+        """Where in a row group each item is, by collection and id; looked up once."""
+        if group not in self._groups:
+            import pandas as pd
+
+            names = [name for name in ("collection", "id") if name in self.schema.names]
+            try:
+                read = self._file.read_row_group(group, columns=names, use_threads=False)
+            except (OSError, pa.ArrowException) as error:
+                raise _damaged(self.path, error) from error
+            ids = read["id"].cast(pa.string()).to_numpy()
+            code, collections = pd.factorize(_few_texts(read["collection"]) if "collection" in names else np.full(len(ids), "", dtype=object))
+            last_first = [np.flatnonzero(code == number)[::-1] for number in range(len(collections))]
+            self._groups[group] = {
+                str(name): dict(zip(ids[rows].tolist(), rows.tolist(), strict=True)) for name, rows in zip(collections, last_first, strict=True)
+            }
+        return self._groups[group]
 
     @cached_property
     def _starts(self) -> np.ndarray:
         sizes = [self._file.metadata.row_group(group).num_rows for group in range(self._file.num_row_groups)]
         return np.concatenate([[0], np.cumsum(sizes)])[:-1].astype("int64")
 
+    def _read(self, columns: Sequence[str]) -> pa.Table:
+        try:
+            return self._file.read(columns=list(columns), use_threads=False)
+        except (OSError, pa.ArrowException) as error:
+            raise _damaged(self.path, error) from error
+
     def _group(self, number: int) -> pa.Table:
         """A row group with all columns; the last one is kept, as the items of a chip mostly lie together."""
         with self._lock:
             if self._kept is None or self._kept[0] != number:
-                self._kept = (number, self._file.read_row_group(number))
+                try:
+                    self._kept = (number, self._file.read_row_group(number))
+                except (OSError, pa.ArrowException) as error:
+                    raise _damaged(self.path, error) from error
             return self._kept[1]
 
     @cached_property
@@ -172,15 +208,34 @@ class ItemFile:
 
     def _shapes(self, read: pa.Table) -> np.ndarray:
         """Footprints; items mostly share a few outlines, which are read once."""
-        import pandas as pd
         import shapely
 
         column = read[self._geometry].combine_chunks()
-        raw = getattr(column, "storage", column).to_numpy(zero_copy_only=False)
-        code, unique = pd.factorize(pd.Series(raw, dtype=object), use_na_sentinel=True)
-        shapes = shapely.from_wkb(np.asarray(unique, dtype=object), on_invalid="ignore")
+        outlines = getattr(column, "storage", column).dictionary_encode()
+        shapes = np.asarray(shapely.from_wkb(outlines.dictionary.to_numpy(zero_copy_only=False), on_invalid="ignore"), dtype=object)
         bad = ~(shapely.is_valid(shapes) & (shapely.area(shapes) > 0))
         for position in np.flatnonzero(bad):
             shape = shapes[position]
             shapes[position] = None if shape is None else geometry_of({"geometry": shape.__geo_interface__, "bbox": list(shape.bounds)})
-        return np.asarray([*shapes, None], dtype=object)[code]
+        return np.array([*shapes, None], dtype=object)[outlines.indices.fill_null(len(shapes)).to_numpy(zero_copy_only=False)]
+
+
+def _few_texts(column: pa.ChunkedArray) -> np.ndarray:
+    """The texts of a column that holds the same few again and again: each is one object; ``""`` for null."""
+    encoded = column.cast(pa.string()).fill_null("").combine_chunks().dictionary_encode()
+    return np.asarray(encoded.dictionary.to_numpy(zero_copy_only=False), dtype=object)[encoded.indices.to_numpy()]
+
+
+def _range_of(group: Any, name: str) -> tuple[str, str | None]:
+    """The least and the greatest text of a column in a row group; everything where its statistics say nothing."""
+    columns = [group.column(number) for number in range(group.num_columns)]
+    statistics = next((column.statistics for column in columns if column.path_in_schema == name), None)
+    try:
+        least, most = (statistics.min, statistics.max) if statistics is not None and statistics.has_min_max else ("", None)
+    except ValueError:  # cut off within a letter
+        return "", None
+    return (least, most) if isinstance(least, str) and isinstance(most, str) else ("", None)
+
+
+def _damaged(path: str, error: Exception) -> DataError:
+    return DataError(f"{path} is no Parquet file, or is damaged: {' '.join(str(error).split())[:200]}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,18 +13,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lcnkit.index.columns import FIXED, TIMES, array_of, conformed, field_of, merged
+from lcnkit.index.columns import FIXED, conformed, merged
+from lcnkit.index.item_columns import HREF, columns_of, hrefs_column
 
 if TYPE_CHECKING:
-    import pandas as pd
     from numpy.typing import NDArray
 
-#: Where an item of an archive is, below the archive's root.
-HREF = "lcnkit:href"
 #: Key of what lcnkit notes in a file.
 NOTES = b"lcnkit"
-
-_LINK_KEYS = ("href", "rel", "type", "title")
 
 
 class Writer:
@@ -55,13 +51,12 @@ class Writer:
         """
         if not documents:
             return
-        columns = _columns(documents, selves, geometry)
+        columns = columns_of(documents, selves, geometry)
         if self.of_archive:
-            columns[HREF] = list(hrefs)
-        fields = [field for field in (field_of(name, values) for name, values in columns.items()) if field is not None]
-        file = self._widened(pa.schema(fields))
+            columns[HREF] = hrefs_column(hrefs)
+        file = self._widened(pa.schema([column.field for column in columns.values()]))
         schema = file.schema
-        arrays = [array_of(field, columns[field.name]) if field.name in columns else pa.nulls(len(documents), field.type) for field in schema]
+        arrays = [columns[field.name].array(field) if field.name in columns else pa.nulls(len(documents), field.type) for field in schema]
         file.write_table(pa.table(arrays, schema=schema))
         self._note(geometry)
         self.count += len(documents)
@@ -143,51 +138,4 @@ class Writer:
 
 
 def _open(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
-    return pq.ParquetWriter(path, schema, compression="zstd", compression_level=1, write_statistics=["id", "datetime"])
-
-
-def times(values: Iterable[Any]) -> pd.Series:
-    """Times as they stand in items, in UTC; NaT where there is none."""
-    import pandas as pd
-
-    read = pd.to_datetime(pd.Series(list(values), dtype="object"), utc=True, format="ISO8601", errors="coerce")
-    return read.astype("datetime64[ns, UTC]")
-
-
-def _columns(documents: Sequence[Mapping[str, Any]], selves: Sequence[str], geometry: NDArray[np.object_]) -> dict[str, Any]:
-    import shapely
-
-    columns: dict[str, Any] = {
-        "type": ["Feature"] * len(documents),
-        "stac_version": [str(document.get("stac_version") or "1.0.0") for document in documents],
-        "stac_extensions": [_texts(document.get("stac_extensions")) for document in documents],
-        "id": [str(document["id"]) for document in documents],
-        "collection": [str(document.get("collection") or "") for document in documents],
-    }
-    names = dict.fromkeys(name for document in documents for name in document["properties"])
-    taken = {*FIXED, "assets", "properties", HREF} - {"datetime"}
-    for name in dict.fromkeys(["datetime", *names]):
-        if name not in taken:
-            values = [document["properties"].get(name) for document in documents]
-            columns[name] = times(values) if name in TIMES else values
-    sides = shapely.bounds(geometry)
-    columns["geometry"] = shapely.to_wkb(geometry)
-    columns["bbox"] = [dict(zip(("xmin", "ymin", "xmax", "ymax"), box, strict=True)) for box in sides.tolist()]
-    columns["links"] = [_links(document.get("links"), href) for document, href in zip(documents, selves, strict=True)]
-    columns["assets"] = [_assets(document.get("assets")) for document in documents]
-    return columns
-
-
-def _texts(values: Any) -> list[str]:
-    return [str(value) for value in values] if isinstance(values, list) else []
-
-
-def _links(links: Any, href: str) -> list[dict[str, str]]:
-    """Links as published, but the one to the item itself: where it was found."""
-    others = [link for link in links if isinstance(link, dict) and link.get("rel") != "self"] if isinstance(links, list) else []
-    kept = [{key: str(link[key]) for key in _LINK_KEYS if link.get(key) is not None} for link in others]
-    return [{"rel": "self", "href": href, "type": "application/geo+json"}, *kept]
-
-
-def _assets(assets: Any) -> dict[str, Any] | None:
-    return {str(key): fields for key, fields in assets.items() if isinstance(fields, dict)} if isinstance(assets, dict) else None
+    return pq.ParquetWriter(path, schema, compression="zstd", compression_level=1, write_statistics=["id", "datetime"], write_page_checksum=True)

@@ -52,6 +52,33 @@ class TestCollections:
         ]
         assert len(archive.source().item_paths) == 12
 
+    def test_regions_side_by_side(self, host, tmp_path):
+        """As the bucket has them: landcovernet_af/data/v1.0/..., landcovernet_eu/data/v1.0/..., and files beside them."""
+        root = tmp_path / "landcovernet"
+        shutil.move(host / "data", root / "landcovernet_af" / "data")
+        shutil.move(root / "landcovernet_af/data/v1.0/2018/33TVL", root / "landcovernet_eu/data/v1.0/2018/33TVL")
+        (root / "README.md").write_text("read me")
+        (root / "landcovernet_na").mkdir()
+        archive = Archive.open(str(root))
+        assert [collection.id.removeprefix("ref_landcovernet_v1_") for collection in archive.collections] == [
+            "labels",
+            "source_sentinel_2",
+            "source_sentinel_1",
+        ]
+        labels = read_labels(str(root), Dataset(), None, None)
+        assert [chip.id for chip in labels.chips] == ["28QDE_00", "28QDE_11", "33TVL_02"]
+        found = Static(root=str(root)).search(labels.chips, Query(S2, labels.interval, 0.5, labels.all_ids))
+        assert len(found) == 12
+        assert set(found["item_href"].str.split("/").str[0]) == {"landcovernet_af", "landcovernet_eu"}
+        assert len(Archive.open(str(root / "landcovernet_eu")).source().item_paths) == 4
+
+    def test_regions_of_several_years(self, host, tmp_path):
+        root = tmp_path / "landcovernet"
+        shutil.copytree(host / "data", root / "landcovernet_af" / "data")
+        shutil.copytree(host / "data/v1.0/2018", root / "landcovernet_as/data/v1.0/2019")
+        with pytest.raises(DataError, match=r"holds regions of several years: 2018, 2019\. Choose a region with dataset.root=.*/landcovernet_af"):
+            Archive.open(str(root))
+
     def test_root_is_a_tile(self, host):
         archive = Archive.open(str(host / "data/v1.0/2018/28QDE"))
         assert len(archive.labels().item_paths) == 2

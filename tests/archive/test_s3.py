@@ -71,6 +71,16 @@ class TestBucket:
         assert path == f"{bucket.endpoint}/radiantearth/host/data/v1.0/2018/28QDE/00/S2/28QDE_00_20180110"
         assert item.asset("B04").href == f"{path}/28QDE_00_20180110_B04_10m.tif"
 
+    def test_regions_of_the_host(self, host, bucket: Bucket):
+        """``s3://radiantearth/landcovernet`` holds ``landcovernet_af/data/v1.0/2018/TILE`` and so on."""
+        bucket.upload(host / "data/v1.0/2018/28QDE", "landcovernet/landcovernet_af/data/v1.0/2018/28QDE")
+        bucket.upload(host / "data/v1.0/2018/33TVL", "landcovernet/landcovernet_eu/data/v1.0/2018/33TVL")
+        root = "s3://radiantearth/landcovernet"
+        assert [chip.id for chip in read_labels(root, Dataset(endpoint=bucket.endpoint), 1, None).chips] == ["28QDE_00"]
+        labels = read_labels(root, Dataset(endpoint=bucket.endpoint), ("33TVL_02", "28QDE_11"), None)
+        found = Static(root=root, endpoint=bucket.endpoint).search(labels.chips, Query(S2, labels.interval, 0.5, labels.all_ids))
+        assert sorted(found["chip_id"].value_counts().items()) == [("28QDE_11", 4), ("33TVL_02", 4)]
+
     def test_only_the_wanted_chips_are_listed(self, host, bucket: Bucket, monkeypatch):
         root = bucket.upload(host, "host")
         listed = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import os
@@ -150,13 +151,26 @@ class TestChanges:
         assert 9.0 in searched(tiny.root)["cloud_cover"].tolist()
 
 
-@pytest.mark.parametrize("damage", [b"", b"PAR1 cut short", b"text"])
+def flipped(content: bytes) -> bytes:
+    """One bit of the column of ids is another."""
+    group = pq.ParquetFile(io.BytesIO(content)).metadata.row_group(0)
+    ids = next(group.column(number) for number in range(group.num_columns) if group.column(number).path_in_schema == "id")
+    place = ids.dictionary_page_offset + ids.total_compressed_size - 3
+    return content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [lambda content: b"", lambda content: content[: len(content) // 2], lambda content: b"text", flipped],
+    ids=["empty", "cut", "text", "flipped"],
+)
 def test_a_damaged_index_is_made_anew(tiny, damage, caplog):
     expected = searched(tiny.root)
     path = places(str(tiny.root), SOURCE)[0]
-    path.write_bytes(damage)
+    path.write_bytes(damage(path.read_bytes()))
     caplog.set_level(logging.INFO)
     pd.testing.assert_frame_equal(searched(tiny.root), expected)
+    assert "cannot be used and is made anew" in caplog.text
     assert "damaged" in caplog.text
     assert kept(tiny.root) is not None
 
@@ -204,6 +218,48 @@ def test_two_runs_at_once(tiny):
     assert len(answers) == 4
     assert [path.name for path in (tiny.root / ".lcnkit").iterdir()] == [f"{SOURCE}.parquet"]
     assert kept(tiny.root) is not None
+
+
+def test_what_is_the_same_in_all_items_is_written_for_each(tiny):
+    """Assets and links that items share, those of an item of its own, and none."""
+    items = sorted(path.parent for path in (tiny.root / SOURCE).glob("*/stac.json"))
+    rewrite(
+        items[2],
+        {"assets": {"B04": {"href": "./B04.tif", "gsd": 10}}, "links": [{"rel": "self", "href": "wrong"}, {"rel": "via", "href": "x", "title": "X"}]},
+    )
+    rewrite(items[4], {"assets": None, "links": None})
+    rewrite(items[5], {"assets": {"B04": {"href": "./B04.tif", "gsd": 10.0}}})
+    rewrite(items[6], {"assets": {}})
+    searched(tiny.root)
+    from lcnkit.index.reader import ItemFile
+
+    file = ItemFile(str(places(str(tiny.root), SOURCE)[0]))
+    documents = {document["id"]: document for document in file.documents(range(len(file)))}
+    for folder in items:
+        published = json.loads((folder / "stac.json").read_text())
+        found = documents[published["id"]]
+        assert (found.get("assets") or {}) == (published["assets"] or {})
+        others = [link for link in published["links"] or () if link["rel"] != "self"]
+        assert found["links"] == [{"rel": "self", "href": str(folder / "stac.json"), "type": "application/geo+json"}, *others]
+
+
+@pytest.mark.parametrize("content", ["[" * 100_000, '{"a": ' * 50_000, "\ufeff{", "nan"], ids=["deep", "deep objects", "mark", "nan"])
+def test_items_that_are_no_json_are_named(tiny, content, caplog):
+    (folder_of(tiny, "A_20180115") / "stac.json").write_text(content)
+    assert len(searched(tiny.root)) == 8
+    assert "1 item of" in caplog.text
+    assert "cannot be used and is left out" in caplog.text
+    assert "is no JSON" in caplog.text
+
+
+def test_json_that_is_not_by_the_letter_is_read(tiny):
+    """NaN, half a surrogate pair, a number of 30 digits, UTF-16: as the standard library reads them."""
+    path = folder_of(tiny, "A_20180115") / "stac.json"
+    text = path.read_text().replace('"eo:cloud_cover": 0', '"eo:cloud_cover": NaN, "odd": 123456789012345678901234567890')
+    path.write_bytes(text.encode("utf-16"))
+    found = searched(tiny.root)
+    assert len(found) == 9
+    assert found["cloud_cover"].isna().sum() == 1
 
 
 def test_columns_that_come_late_are_added(tiny, monkeypatch):

@@ -39,6 +39,10 @@ class Bucket:
         """Copy a folder into the bucket; gives its ``s3://`` root."""
         for path in sorted(folder.rglob("*")):
             if path.is_file():
-                key = f"{prefix}/{path.relative_to(folder).as_posix()}"
-                self.client.put_object(Bucket=self.name, Key=key, Body=path.read_bytes(), ACL="public-read")
+                self.upload_file(path, f"{prefix}/{path.relative_to(folder).as_posix()}")
         return f"s3://{self.name}/{prefix}"
+
+    def upload_file(self, path: Path, key: str) -> str:
+        """Copy a file into the bucket; gives its ``s3://`` address."""
+        self.client.put_object(Bucket=self.name, Key=key, Body=path.read_bytes(), ACL="public-read")
+        return f"s3://{self.name}/{key}"
