@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from lcnkit.periods import periods_of
 
 if TYPE_CHECKING:
     import pandas as pd
+    from numpy.typing import NDArray
 
     from lcnkit.model import Chip, Interval
 
@@ -56,22 +57,37 @@ def match(chips: Sequence[Chip], items: pd.DataFrame, min_coverage: float) -> pd
     import shapely
 
     footprints = np.array([chip.footprint for chip in chips], dtype=object)
-    geometry, owner = items["geometry"].to_numpy(dtype=object), items["owner"].to_numpy(dtype=object)
+    geometry = items["geometry"].to_numpy(dtype=object)
     position = {chip.id: number for number, chip in enumerate(chips)}
-    owned = np.flatnonzero(owner != "")
-    own_chip = np.array([position.get(chip_id, -1) for chip_id in owner[owned]], dtype="int64")
-    free = np.flatnonzero(owner == "")
+    code, owners = pd.factorize(items["owner"].to_numpy(dtype=object))
+    is_free = np.array([owner == "" for owner in owners], dtype=bool)[code]
+    owned, free = np.flatnonzero(~is_free), np.flatnonzero(is_free)
+    own_chip = np.array([position.get(owner, -1) for owner in owners], dtype="int64")[code[owned]]
     hits = shapely.STRtree(footprints).query(geometry[free], predicate="intersects") if len(free) else np.empty((2, 0), dtype="int64")
     item_index = np.concatenate([owned[own_chip >= 0], free[hits[0]]])
     chip_index = np.concatenate([own_chip[own_chip >= 0], hits[1]])
     share = _coverage_of_pairs(footprints, geometry, chip_index, item_index)
     enough = (share > 0) & (share >= min_coverage)
     item_index, chip_index, share = item_index[enough], chip_index[enough], share[enough]
-    table = items.drop(columns=["geometry", "owner"]).iloc[item_index].reset_index(drop=True)
-    table.insert(0, "chip_id", np.array([chip.id for chip in chips], dtype=object)[chip_index])
-    table["coverage"] = share
-    order = pd.DataFrame({"chip": chip_index, "datetime": table["datetime"], "item_id": table["item_id"]})
-    return table.loc[order.sort_values(["chip", "datetime", "item_id"]).index, list(SEARCH_COLUMNS)].reset_index(drop=True)
+    order = _order(chip_index, items["datetime"].iloc[item_index], items["item_id"].to_numpy(dtype=object)[item_index])
+    item_index, chip_index, share = item_index[order], chip_index[order], share[order]
+    made = {"chip_id": np.array([chip.id for chip in chips], dtype=object)[chip_index], "coverage": share}
+    return pd.DataFrame({name: made[name] if name in made else items[name].array[item_index] for name in SEARCH_COLUMNS}, copy=False)
+
+
+def _order(chip: NDArray[np.intp], times: pd.Series, item_id: NDArray[np.object_]) -> NDArray[np.intp]:
+    """Positions by chip, time and item id; ids are looked at only where chip and time are the same: sorting texts takes long."""
+    import pandas as pd
+
+    moment, moments = pd.factorize(times, sort=True)
+    moment[moment < 0] = len(moments)  # NaT comes last
+    order = np.lexsort([moment, chip])
+    same = (np.diff(chip[order]) == 0) & (np.diff(moment[order]) == 0)
+    twins = np.flatnonzero(np.append(same, False) | np.append(False, same))
+    if len(twins):
+        rows = order[twins]
+        order[twins] = rows[np.lexsort([pd.factorize(item_id[rows], sort=True)[0], moment[rows], chip[rows]])]
+    return order
 
 
 def _coverage_of_pairs(footprints: np.ndarray, geometry: np.ndarray, chip_index: np.ndarray, item_index: np.ndarray) -> np.ndarray:
@@ -83,7 +99,12 @@ def _coverage_of_pairs(footprints: np.ndarray, geometry: np.ndarray, chip_index:
 
     if not len(item_index):
         return np.empty(0)
-    outline, _ = pd.factorize(pd.Series(shapely.to_wkb(geometry)[item_index], dtype=object))
+    # Catalogs mostly give the items of a chip the same object; those that do not are the same by their coordinates.
+    shared, objects = pd.factorize(np.fromiter(map(id, geometry), "int64", len(geometry)))
+    one = np.zeros(len(objects), dtype="int64")
+    one[shared[::-1]] = np.arange(len(geometry))[::-1]
+    same, _ = pd.factorize(pd.Series(shapely.to_wkb(geometry[one]), dtype=object))
+    outline = same[shared][item_index]
     pair = chip_index.astype("int64") * (int(outline.max()) + 1) + outline
     _, first, inverse = np.unique(pair, return_index=True, return_inverse=True)
     return coverage(footprints[chip_index[first]], geometry[item_index[first]])[inverse]
@@ -104,23 +125,49 @@ def complete(found: pd.DataFrame, source: str, intervals: dict[str, Interval], n
     if missing:
         raise PluginError(f"The catalog's answer lacks the columns {listing(missing)}; see lcnkit.contracts.Catalog.search.")
     # An archive that was unpacked twice, or a catalog whose pages overlap, names an item twice.
-    table = found.drop_duplicates(["chip_id", "item_id"]).reset_index(drop=True)
-    cloud = pd.to_numeric(table["cloud_cover"], errors="coerce").astype("float64")
-    table["cloud_cover"] = cloud.where(cloud.between(0, 100))
-    starts = {chip: interval.start for chip, interval in intervals.items()}
-    ends = {chip: interval.end for chip, interval in intervals.items()}
-    table["datetime"] = pd.to_datetime(table["datetime"], utc=True, format="ISO8601").astype("datetime64[ns, UTC]")
-    table["interval_start"] = pd.to_datetime(table["chip_id"].map(starts), utc=True).astype("datetime64[ns, UTC]")
-    table["interval_end"] = pd.to_datetime(table["chip_id"].map(ends), utc=True).astype("datetime64[ns, UTC]")
-    table["n_periods"] = n_periods
-    table["period"] = periods_of(table)
-    return table.assign(
-        source=source,
-        cloud_source=np.where(table["cloud_cover"].notna(), "metadata", ""),
-        rank=0,
-        selected=False,
-        reason="",
-    )[list(COLUMNS)].astype({name: kind for name, (kind, _) in COLUMNS.items() if kind != "str"})
+    twice = found.duplicated(["chip_id", "item_id"])
+    table = found[~twice] if twice.any() else found
+    cloud = pd.to_numeric(table["cloud_cover"], errors="coerce").to_numpy("float64")
+    with np.errstate(invalid="ignore"):
+        cloud = np.where((cloud >= 0) & (cloud <= 100), cloud, np.nan)
+    chip, chips = pd.factorize(table["chip_id"])
+    days = [intervals.get(name) for name in chips]
+    # The last one is that of no chip.
+    starts = np.array([*(day.start if day else "NaT" for day in days), "NaT"], dtype="datetime64[ns]")
+    ends = np.array([*(day.end if day else "NaT" for day in days), "NaT"], dtype="datetime64[ns]")
+    known = {
+        "chip_id": table["chip_id"].array,
+        "item_id": table["item_id"].array,
+        "collection": table["collection"].array,
+        "source": np.full(len(table), source, dtype=object),
+        "datetime": pd.to_datetime(table["datetime"], utc=True, format="ISO8601").astype("datetime64[ns, UTC]").array,
+        "cloud_cover": cloud,
+        "cloud_source": np.array(["metadata", ""], dtype=object)[np.isnan(cloud).astype("int64")],
+        "coverage": table["coverage"].to_numpy("float64"),
+        "period": np.zeros(len(table), dtype="int64"),
+        "rank": np.zeros(len(table), dtype="int64"),
+        "selected": np.zeros(len(table), dtype=bool),
+        "reason": np.full(len(table), "", dtype=object),
+        "item_href": table["item_href"].array,
+        "interval_start": pd.DatetimeIndex(starts[chip], tz="UTC"),
+        "interval_end": pd.DatetimeIndex(ends[chip], tz="UTC"),
+        "n_periods": np.zeros(len(table), dtype="int64"),
+    }
+    return cut(pd.DataFrame(known, copy=False), n_periods)
+
+
+def cut(table: pd.DataFrame, n_periods: int) -> pd.DataFrame:
+    """The same candidates with their intervals cut into another number of periods."""
+    table = with_columns(table, n_periods=np.full(len(table), n_periods, dtype="int64"))
+    return with_columns(table, period=periods_of(table))
+
+
+def with_columns(table: pd.DataFrame, **columns: Any) -> pd.DataFrame:
+    """`DataFrame.assign` without a copy of the other columns, which both tables then share: nobody may change them in place."""
+    changed = table.copy(deep=False)
+    for name, values in columns.items():
+        changed[name] = values
+    return changed
 
 
 def empty_search() -> pd.DataFrame:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lcnkit.archive import Archive, Collection
-from lcnkit.errors import BadLabel, ConfigError, DataError, did_you_mean, listing
+from lcnkit.archive.parsing import no_collector
+from lcnkit.errors import BadLabel, ChipError, ConfigError, DataError, UnreachableAsset, did_you_mean, listing
+from lcnkit.label_links import CollectionLinks, LabelPlace, place_of, source_hrefs
 from lcnkit.model import Chip, Failure, Grid, Interval, Item
+from lcnkit.model.chip import LabelLinks
 from lcnkit.model.href import is_url, resolve
 from lcnkit.settings import Dataset, LabelOptions
 
@@ -21,8 +24,18 @@ if TYPE_CHECKING:
     from shapely import Geometry
 
 
-_Entries = tuple[frozenset[str], list[tuple[str, str, Item | str]]]
-"""Ids of the chips of a collection; chip id, path and item (or what is wrong with it) of those that are wanted."""
+_Entry = tuple[str, str, Item | str]
+"""Chip id, path and item (or what is wrong with it) of a label."""
+
+
+@dataclass(frozen=True)
+class _Entries:
+    """The labels of a collection."""
+
+    all_ids: frozenset[str]
+    wanted: list[_Entry]
+    places: list[LabelPlace]
+    """Of all labels that may link to sources."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +53,8 @@ class LabelSet:
     """Name by stored class, as far as the label items say."""
     about: dict[str, Any]
     """What the collection says of itself: licence, citation, DOI."""
+    links: CollectionLinks = field(repr=False, compare=False)
+    """What all labels of the collection link to as their sources, wanted or not."""
 
 
 def read_labels(root: str, dataset: Dataset, wanted: int | tuple[str, ...] | None, interval: Interval | None) -> LabelSet:
@@ -51,12 +66,17 @@ def read_labels(root: str, dataset: Dataset, wanted: int | tuple[str, ...] | Non
     """
     collection = Archive.open(root, dataset.endpoint).labels(dataset.labels)
     days = interval or _interval_of(collection)
-    all_ids, chosen = _far_entries(collection, wanted) or _entries(collection, wanted)
+    with no_collector():
+        return _read_labels(collection, dataset, wanted, days)
+
+
+def _read_labels(collection: Collection, dataset: Dataset, wanted: int | tuple[str, ...] | None, days: Interval) -> LabelSet:
+    entries = _far_entries(collection, wanted) or _entries(collection, wanted)
     chips: list[Chip] = []
     failures: list[Failure] = []
     names: dict[int, str] = {}
     seen: dict[str, str] = {}
-    for chip_id, path, item in chosen:
+    for chip_id, path, item in entries.wanted:
         try:
             if seen.setdefault(chip_id, path) != path:
                 raise BadLabel(f"Chip {chip_id}: {path} has the id of {seen[chip_id]}, which is used. Give it an id of its own.")
@@ -64,16 +84,17 @@ def read_labels(root: str, dataset: Dataset, wanted: int | tuple[str, ...] | Non
                 raise BadLabel(f"Chip {chip_id}: {item}. Fetch it again, or leave the chip out with chips=[...].")
             chips.append(_chip(chip_id, item, dataset.label_asset, days))
             names = names or class_names(item, dataset.label_asset)
-        except BadLabel as error:
+        except ChipError as error:
             failures.append(Failure(chip_id, "label", type(error).__name__, str(error)))
     return LabelSet(
         tuple(chips),
         tuple(failures),
-        all_ids,
+        entries.all_ids,
         collection.id,
         days,
         names,
         _about(collection),
+        CollectionLinks(collection, chips, entries.places, lambda chip_id, item: _links(chip_id, item, dataset.label_asset)),
     )
 
 
@@ -82,21 +103,35 @@ def read_classes(chip: Chip, options: LabelOptions) -> NDArray[np.int64]:
 
     Raises:
         BadLabel: The raster cannot be read, lacks a band, or no longer lies on the chip's grid.
+        UnreachableAsset: The server that has it did not answer, or not well.
     """
-    from lcnkit.raster.plain_tiff import read_plain
+    from lcnkit.raster.plain_tiff import plain_of, read_plain
 
     need = [options.band] + ([options.consensus_band] if options.min_consensus is not None else [])
-    plain = None if is_url(chip.label_href) else read_plain(chip.label_href, chip.grid)
+    content = _content(chip) if is_url(chip.label_href) else None
+    plain = None if content is None else plain_of(content, chip.grid)
+    if not is_url(chip.label_href):
+        plain = read_plain(chip.label_href, chip.grid)
     enough = plain is not None and max(need) <= len(plain.values)
-    stored = [plain.values[band - 1] for band in need] if plain is not None and enough else _read_bands(chip, need)
+    stored = [plain.values[band - 1] for band in need] if plain is not None and enough else _read_bands(chip, need, content)
     return classes_of(stored[0], stored[1] if len(need) > 1 else None, options)
 
 
-def _read_bands(chip: Chip, need: Sequence[int]) -> list[NDArray[Any]]:
+def _content(chip: Chip) -> bytes | None:
+    """The label raster from a web server, where it can be had in one request."""
+    from lcnkit.raster.whole_file import whole_file
+
+    try:
+        return whole_file(chip.label_href, chip.grid, "label", colours=True)
+    except OSError as error:
+        raise _unreadable(chip.id, chip.label_href, error) from error
+
+
+def _read_bands(chip: Chip, need: Sequence[int], content: bytes | None) -> list[NDArray[Any]]:
     """Bands of the label raster through GDAL, which says best what is wrong with a file."""
     from rasterio.errors import RasterioError
 
-    from lcnkit.raster.gdal import gdal, read_raster
+    from lcnkit.raster.gdal import gdal, read_bytes, read_raster
 
     def read(dataset: Any) -> list[NDArray[Any]]:
         missing = [band for band in need if band > dataset.count]
@@ -111,7 +146,7 @@ def _read_bands(chip: Chip, need: Sequence[int]) -> list[NDArray[Any]]:
 
     try:
         with gdal():
-            return read_raster(chip.label_href, read)
+            return read_raster(chip.label_href, read) if content is None else read_bytes(content, read)
     except RasterioError as error:
         raise _unreadable(chip.id, chip.label_href, error) from error
 
@@ -146,10 +181,24 @@ def class_names(item: Item, asset: str) -> dict[int, str]:
 
 
 def _entries(collection: Collection, wanted: int | tuple[str, ...] | None) -> _Entries:
-    """Ids of all chips, and the label items of those that are wanted."""
-    every = [(_chip_id(collection, path, item), path, item) for path, item in collection.items()]
-    ids = [(chip, _item_id(collection, path, item)) for chip, path, item in every]
-    return frozenset(chip for chip, _, _ in every), [every[position] for position in _positions(ids, wanted)]
+    """All labels are read; only the items that may be wanted stay in memory: each has hundreds of links."""
+    ids: list[tuple[str, str]] = []
+    kept: dict[int, _Entry] = {}
+    places: list[LabelPlace] = []
+    for position, (path, item) in enumerate(collection.items()):
+        chip_id, item_id = _chip_id(collection, path, item), _item_id(collection, path, item)
+        ids.append((chip_id, item_id))
+        if _may_be_wanted(position, (chip_id, item_id), wanted):
+            kept[position] = (chip_id, path, item)
+        places += place_of(chip_id, path, item)
+    return _Entries(frozenset(chip for chip, _ in ids), [kept[position] for position in _positions(ids, wanted)], places)
+
+
+def _may_be_wanted(position: int, names: tuple[str, str], wanted: int | tuple[str, ...] | None) -> bool:
+    """``False`` only where `_positions` will leave the label out."""
+    if wanted is None or isinstance(wanted, int):
+        return wanted is None or position < wanted
+    return any(name == pattern or fnmatchcase(name, pattern) for name in names for pattern in wanted)
 
 
 def _far_entries(collection: Collection, wanted: int | tuple[str, ...] | None) -> _Entries | None:
@@ -166,7 +215,8 @@ def _far_entries(collection: Collection, wanted: int | tuple[str, ...] | None) -
     loaded = part.load(part.item_paths[position] for position in chosen)
     entries = [(ids[position], path, item) for position, (path, item) in zip(chosen, loaded, strict=True)]
     as_named = all(isinstance(item, str) or _chip_id(collection, path, item) == chip for chip, path, item in entries)
-    return (frozenset(ids), entries) if as_named else None
+    places = [LabelPlace(chip, path) for chip, path in zip(ids, part.item_paths, strict=True)] if part is collection else []
+    return _Entries(frozenset(ids), entries, places) if as_named else None
 
 
 def _positions(ids: Sequence[tuple[str, str]], wanted: int | tuple[str, ...] | None) -> list[int]:
@@ -199,8 +249,21 @@ def _chip(chip_id: str, item: Item, asset_key: str, days: Interval) -> Chip:
     href = resolve(str(item.assets[asset_key].get("href", "")), item.href)
     grid = _declared_grid(item, asset_key) or _stored_grid(chip_id, href)
     footprint = _footprint(chip_id, item, grid)
-    sources = tuple(resolve(str(link.get("href", "")), item.href) for link in item.document.get("links", []) if link.get("rel") == "source")
-    return Chip(chip_id, item.id, href, grid, days, footprint, sources)
+    return Chip(chip_id, item.id, href, grid, days, footprint, source_hrefs(item))
+
+
+def _links(chip_id: str, item: Item, asset_key: str) -> LabelLinks | None:
+    """What a label of a chip that is not made links to; ``None`` where it links to nothing, or nobody knows where it lies."""
+    from lcnkit.geometry import geometry_of
+
+    hrefs = source_hrefs(item)
+    outline = geometry_of(item.document) if hrefs else None
+    if hrefs and outline is None and asset_key in item.assets:
+        try:
+            outline = _footprint(chip_id, item, _stored_grid(chip_id, resolve(str(item.assets[asset_key].get("href", "")), item.href)))
+        except ChipError:
+            return None
+    return None if outline is None else LabelLinks(chip_id, outline, hrefs)
 
 
 def _declared_grid(item: Item, asset: str) -> Grid | None:
@@ -217,6 +280,12 @@ def _declared_grid(item: Item, asset: str) -> Grid | None:
 
 
 def _stored_grid(chip_id: str, href: str) -> Grid:
+    from lcnkit.raster.plain_tiff import plain_grid
+
+    plain = None if is_url(href) else plain_grid(href)
+    if plain is not None:
+        return plain
+
     from rasterio.errors import RasterioError
 
     from lcnkit.raster.gdal import gdal, read_raster
@@ -235,23 +304,29 @@ def _stored_grid(chip_id: str, href: str) -> Grid:
         raise _unreadable(chip_id, href, error) from error
 
 
-def _unreadable(chip_id: str, href: str, error: BaseException) -> BadLabel:
+def _unreadable(chip_id: str, href: str, error: BaseException) -> ChipError:
+    from lcnkit.raster.gdal import is_passing
+
     cause = " ".join(str(error.__cause__ or error).split())
-    return BadLabel(f"Chip {chip_id}: cannot read the label raster {href}: {cause} Fetch it again, or leave the chip out with chips=[...].")
+    what = f"Chip {chip_id}: cannot read the label raster {href}: {cause}"
+    if is_passing(error):
+        return UnreachableAsset(f"{what}. The server may answer later: run again in the same folder to try what is missing.")
+    return BadLabel(f"{what} Fetch it again, or leave the chip out with chips=[...].")
 
 
 def _footprint(chip_id: str, item: Item, grid: Grid) -> Geometry:
     """The item's geometry; the grid's outline where the item has none."""
-    import shapely
-    from rasterio._err import CPLE_BaseError  # what GDAL says of a CRS is passed on as it is
-    from rasterio.errors import RasterioError
-    from rasterio.warp import transform
-
     from lcnkit.geometry import geometry_of
 
     published = geometry_of(item.document)
     if published is not None:
         return published
+
+    import shapely
+    from rasterio._err import CPLE_BaseError  # what GDAL says of a CRS is passed on as it is
+    from rasterio.errors import RasterioError
+    from rasterio.warp import transform
+
     xs, ys = grid.corners
     try:
         return shapely.Polygon(zip(*transform(grid.crs, "EPSG:4326", xs, ys), strict=True))

@@ -213,7 +213,7 @@ class TestCrawl:
         assert len(searched(archive)) == 1
         (record,) = caplog.records
         assert record.levelname == "WARNING"
-        assert "1 items" in record.message
+        assert "1 item " in record.message
         assert "_A_20180101" in record.message
         assert "no usable geometry and no bbox" in record.message
 
@@ -235,7 +235,7 @@ def searched(archive: TinyArchive, *wanted: str, least: float = 0.5) -> pd.DataF
     root = str(archive.write())
     labels = read_labels(root, Dataset(), wanted or None, None)
     catalog = Static(root=root)
-    return catalog.search(labels.chips, Query(catalog.find_collection(None), labels.interval, least, labels.all_ids))
+    return catalog.search(labels.chips, Query(catalog.find_collection(None), labels.interval, least, labels.all_ids, labels.links))
 
 
 class TestOwners:

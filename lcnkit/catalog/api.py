@@ -11,13 +11,13 @@ from urllib.parse import urlsplit
 
 from lcnkit.candidates import empty_search, match
 from lcnkit.catalog.api_assets import by_band, with_baseline_offset
+from lcnkit.catalog.owners import owners_of
 from lcnkit.catalog.signing import check_signer, signer
 from lcnkit.contracts import Catalog, Query
-from lcnkit.errors import ConfigError, DataError, LcnkitError, UnreadableAsset
+from lcnkit.errors import ConfigError, DataError, LcnkitError, UnreachableAsset, UnreadableAsset
 from lcnkit.hookspecs import hookimpl
 from lcnkit.model import Chip, Item
 from lcnkit.model.href import is_url, resolve
-from lcnkit.ownership import owner_by_id
 from lcnkit.secrets import check_reference, hush, scrub, with_parameter
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from lcnkit.catalog.api_auth import Access
     from lcnkit.catalog.api_cache import Document
+    from lcnkit.catalog.api_files import OwnHostFiles
     from lcnkit.catalog.api_http import Connection
     from lcnkit.catalog.api_search import Finder
 
@@ -104,7 +105,7 @@ class Api(Catalog):
         table = pd.concat(tables, ignore_index=True).drop_duplicates("item_href", ignore_index=True)
         if not len(table):
             return empty_search()
-        owners = [owner_by_id(item, collection, query.chip_ids) for item, collection in zip(table["item_id"], table["collection"], strict=True)]
+        owners = owners_of(table, chips, query, lambda: list(table["item_href"]))
         return match(chips, table.assign(owner=owners), query.min_coverage)
 
     def items(self, hrefs: Sequence[str]) -> list[Item]:
@@ -126,7 +127,10 @@ class Api(Catalog):
         try:
             document = self._connection().json(href)
         except LcnkitError as error:
-            raise UnreadableAsset(f"The item {scrub(href)} cannot be had from the API: {error}") from error
+            from lcnkit.catalog.api_http import NoAnswerError
+
+            kind = UnreachableAsset if isinstance(error, NoAnswerError) else UnreadableAsset
+            raise kind(f"The item {scrub(href)} cannot be had from the API: {error}") from error
         if document.get("type") != "Feature" or "id" not in document:
             raise UnreadableAsset(f"{scrub(href)} is no STAC item: it needs type 'Feature' and an id.")
         return document
@@ -136,7 +140,13 @@ class Api(Catalog):
         assets: dict[str, Any] = by_band(document.get("assets") or {}, self.assets)
         if self.baseline_offset:
             assets = with_baseline_offset(assets, document.get("properties") or {})
-        return Item(href, {**document, "assets": {key: self._openable(href, fields) for key, fields in assets.items()}})
+        return Item(href, {**document, "assets": {key: self._openable(href, fields) for key, fields in assets.items()}}, self._opener())
+
+    def _opener(self) -> OwnHostFiles | None:
+        """What opens assets on the API's own host, where they want a header; a key in the query is part of their address."""
+        from lcnkit.catalog.api_files import OwnHostFiles
+
+        return OwnHostFiles(self._access()) if self.auth in ("header", "bearer", "basic") else None
 
     def _openable(self, base: str, fields: Mapping[str, Any]) -> Mapping[str, Any]:
         """The asset's fields with an href that can be opened now: signed, or with the key of the API's own host."""

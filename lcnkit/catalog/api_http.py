@@ -10,7 +10,6 @@ import logging
 import threading
 import time
 from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import Any
 
@@ -19,6 +18,7 @@ from pystac_client.stac_api_io import StacApiIO
 
 from lcnkit.catalog.api_auth import Access, CountingSession, header_of, host_of
 from lcnkit.errors import DataError
+from lcnkit.raster import http
 from lcnkit.secrets import hush, scrub, without_echo
 
 log = logging.getLogger(__name__)
@@ -26,6 +26,9 @@ log = logging.getLogger(__name__)
 # Waits double from here, in seconds; a server that names a time is obeyed up to the longest.
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 120.0
 _CONNECT_S = 10.0
+# An answer must be whole within so many times the time that its next bytes may take: one that drips is given up.
+_WHOLE_WITHIN = 3
+_MOST_BYTES = 1 << 30
 _PERMANENT = (
     requests.exceptions.InvalidURL,
     requests.exceptions.InvalidSchema,
@@ -37,6 +40,10 @@ _PERMANENT = (
 
 class NotFoundError(DataError):
     """The API answered 404."""
+
+
+class NoAnswerError(DataError):
+    """The API did not answer, or not well, in all attempts: it may do so later."""
 
 
 class _PassingError(Exception):
@@ -73,7 +80,8 @@ class Connection(StacApiIO):
 
         Raises:
             NotFoundError: The API answered 404.
-            DataError: It did not answer, refused, or answered something else.
+            NoAnswerError: It did not answer, or not well, in all attempts.
+            DataError: It refused, or answered something else.
         """
         return dict(json.loads(self.request(url)))
 
@@ -84,7 +92,8 @@ class Connection(StacApiIO):
 
         Raises:
             NotFoundError: The API answered 404.
-            DataError: It did not answer, refused, or answered something else.
+            NoAnswerError: It did not answer, or not well, in all attempts.
+            DataError: It refused, or answered something else.
         """
         from tenacity import Retrying, retry_if_exception_type, sleep_using_event, stop_after_attempt, stop_when_event_set
 
@@ -106,30 +115,34 @@ class Connection(StacApiIO):
             return attempts(self._once, request)
         except _PassingError as error:
             why = str(error)
-        raise DataError(
+        raise NoAnswerError(
             f"The API {host_of(href)} did not answer {scrub(href)} in {access.attempts} attempts within {time.monotonic() - started:.0f} s: {why}. "
             "Try again later, with catalog.attempts=NUMBER or catalog.timeout_s=SECONDS if it is slow; what was found so far is kept."
         )
 
     def _once(self, request: requests.Request) -> str:
-        response, problem, permanent = None, "", False
+        response, content, problem, permanent = None, b"", "", False
         try:
             prepared = self.session.prepare_request(request)
             settings = self.session.merge_environment_settings(prepared.url, {}, None, None, None)
-            response = self.session.send(prepared, timeout=self.timeout, **settings)
+            until = time.monotonic() + _WHOLE_WITHIN * self.access.timeout_s
+            with self.session.send(prepared, timeout=self.timeout, **{**settings, "stream": True}) as response:
+                content = http.body(response, until, _MOST_BYTES)
+        except http.HttpError as error:
+            response, problem = None, str(error)
         except requests.exceptions.RequestException as error:
-            problem, permanent = _innermost(error), isinstance(error, _PERMANENT)
+            problem, permanent = http.innermost(error), isinstance(error, _PERMANENT)
         # Raised out here, an error has no other behind it: that one's text would hold the URL with its query.
         if response is None and permanent:
             raise DataError(f"The API {host_of(request.url)} cannot be asked: {scrub(problem)}. See catalog.url.")
         if response is None:
             raise _PassingError(scrub(problem))
         if not 200 <= response.status_code < 300:
-            raise self._refusal(request.url, response)
-        return self._text(request.url, response)
+            raise self._refusal(request.url, response, content)
+        return self._text(request.url, content)
 
-    def _text(self, href: str, response: requests.Response) -> str:
-        text, access = response.content.decode("utf-8", "replace"), self.access
+    def _text(self, href: str, content: bytes) -> str:
+        text, access = content.decode("utf-8", "replace"), self.access
         secret = access.named_secret if access.auth == "query" else None
         if secret is not None:
             # Some servers write the query they were asked with into the links they give.
@@ -147,12 +160,12 @@ class Connection(StacApiIO):
             raise DataError(f"{scrub(href)} answers with a JSON {type(found).__name__}, no object: is catalog.url a STAC API?")
         return text
 
-    def _refusal(self, href: str, response: requests.Response) -> Exception:
+    def _refusal(self, href: str, response: requests.Response, content: bytes) -> Exception:
         status, access = response.status_code, self.access
         secret = access.named_secret
-        said = " ".join(scrub(response.text[:2000], secret).split())[:300]
-        if status in (408, 425, 429) or status >= 500:
-            return _PassingError(f"status {status}{f' ({said[:100]})' if said else ''}", _retry_after(response))
+        said = " ".join(scrub(content[:2000].decode("utf-8", "replace"), secret).split())[:300]
+        if http.is_passing(status):
+            return _PassingError(f"status {status}{f' ({said[:100]})' if said else ''}", http.named_wait(response.headers))
         if status == 404:
             return NotFoundError(f"{scrub(href)} does not exist (404): look at catalog.url, which is to be the address of a STAC API.")
         if status in (401, 403):
@@ -184,25 +197,3 @@ def _wait(state: Any) -> float:
     said = getattr(state.outcome.exception(), "wait_s", None)
     wait: float = _FIRST_WAIT_S * 2 ** (state.attempt_number - 1) if said is None else said
     return min(wait, _LONGEST_WAIT_S)
-
-
-def _retry_after(response: requests.Response) -> float | None:
-    """Seconds that ``Retry-After`` asks for: a number, or a date."""
-    value = response.headers.get("Retry-After", "").strip()
-    try:
-        if value.isdigit():
-            return float(value)
-        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time()) if value else None
-    except ValueError:
-        return None
-
-
-def _innermost(error: BaseException) -> str:
-    """What happened, without the layers around it."""
-    if isinstance(error, requests.exceptions.Timeout):
-        return "it took too long"
-    while True:
-        inner = getattr(error, "reason", None) or next((part for part in error.args if isinstance(part, BaseException)), None)
-        if not isinstance(inner, BaseException):
-            return f"{type(error).__name__}: {error}"
-        error = inner

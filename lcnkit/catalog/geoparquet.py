@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import string
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,15 +16,22 @@ from lcnkit.catalog.owners import owners_of
 from lcnkit.contracts import Catalog, Query
 from lcnkit.errors import DataError, UnreadableAsset, did_you_mean, listing
 from lcnkit.hookspecs import hookimpl
+from lcnkit.index.names import files_below, matching, split_pattern
 from lcnkit.model import Chip, Item
 from lcnkit.model.href import is_url, resolve
+from lcnkit.terminal import counted
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
+    from numpy.typing import NDArray
 
     from lcnkit.index.reader import ItemFile
 
 log = logging.getLogger(__name__)
+
+# What stands in a URL as it is.
+_PLAIN = f"{string.ascii_letters}{string.digits}_.~-".encode()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +39,7 @@ class Geoparquet(Catalog):
     """Search stac-geoparquet, such as `python -m lcnkit index` or rustac write it: no server, no crawl."""
 
     path: str | None = None
-    """A .parquet file, a folder of them, or the URL of a file: https://... or s3://BUCKET/KEY (public; copied to the cache folder)."""
+    """A .parquet file or a folder of them, on disk or public at s3://BUCKET/PREFIX, also with a star (DAYS/*.parquet); or a file at https://..."""
     endpoint: str | None = None
     """URL of the S3-compatible service of an s3:// path; null: Amazon's."""
 
@@ -58,20 +66,25 @@ class Geoparquet(Catalog):
 
         self.find_collection(query.collection)
         tables: list[pd.DataFrame] = []
-        selves: list[str] = []
-        for name, file in self._files():
+        used: list[tuple[ItemFile, np.ndarray]] = []
+        for name, file in self._files(again=False):  # asked a moment ago
             rows = file.rows()
             ours = rows["collection"].isin([query.collection, ""])
             usable = (ours & rows["datetime"].notna() & rows["geometry"].notna()).to_numpy()
             _report(rows.loc[ours & ~usable, "item_id"], file.path)
-            hrefs = [f"{name}#{quote(collection, safe='')}/{quote(item, safe='')}" for collection, item in rows[["collection", "item_id"]].to_numpy()]
-            table = rows.assign(item_href=hrefs, collection=query.collection)[usable]
-            tables.append(table)
-            selves += [resolve(href, file.path) for href, keep in zip(file.selves(), usable, strict=True) if keep]
-        items = pd.concat(tables, ignore_index=True)
+            rows["item_href"] = _hrefs(name, rows)
+            rows["collection"] = query.collection
+            tables.append(rows if usable.all() else rows[usable])
+            used.append((file, usable))
+        items = tables[0].reset_index(drop=True) if len(tables) == 1 else pd.concat(tables, ignore_index=True)
         if not len(items) or not chips:
             return empty_search()
-        return match(chips, items.assign(owner=owners_of(items, chips, query, lambda: selves)), query.min_coverage)
+
+        def selves() -> list[str]:  # looked up only where ids do not tell whose the items are
+            return [resolve(href, file.path) for file, usable in used for href, keep in zip(file.selves(), usable, strict=True) if keep]
+
+        items["owner"] = owners_of(items, chips, query, selves)
+        return match(chips, items, query.min_coverage)
 
     def items(self, hrefs: Sequence[str]) -> list[Item]:
         """See `lcnkit.contracts.Catalog.items`."""
@@ -85,7 +98,7 @@ class Geoparquet(Catalog):
         for href in hrefs:
             name, _, key = href.partition("#")
             collection, _, item = key.partition("/")
-            row = files[name].positions.get((unquote(collection), unquote(item))) if name in files else None
+            row = files[name].row_of(unquote(collection), unquote(item)) if name in files else None
             if row is None:
                 raise UnreadableAsset(
                     f"{self.path} no longer holds the item {href}, which it held when the plan was made. Plan anew with overwrite=true."
@@ -106,31 +119,20 @@ class Geoparquet(Catalog):
         if self.path is None:
             raise DataError("catalog=geoparquet has no file to search: set catalog.path=FILE; `python -m lcnkit index ROOT` writes one.")
         if is_url(self.path) and not self.path.startswith("file://"):
-            from lcnkit.index.remote import local_copy
+            from lcnkit.index.remote import remote_files
 
-            return [("", _opened(str(local_copy(self.path, self.endpoint, again=again))))]
+            return [(name, _opened(str(copy))) for name, copy in remote_files(self.path, self.endpoint, again=again)]
         path = os.path.abspath(os.path.expanduser(self.path.removeprefix("file://")))
-        if not os.path.exists(path):
+        folder, pattern = (path, "") if os.path.exists(path) else split_pattern(path)
+        if not os.path.exists(folder):
             raise DataError(f"catalog.path={self.path} does not exist. `python -m lcnkit index ROOT` writes such a file.")
-        if not os.path.isdir(path):
+        if not os.path.isdir(folder):
             return [("", _opened(path))]
-        names = sorted(_names(path))
+        names = [name for name in files_below(folder) if matching(name, pattern)]
         if not names:
-            raise DataError(f"The folder {self.path} holds no .parquet file. Give another with catalog.path=PATH.")
-        return [(name, _opened(os.path.join(path, name))) for name in names]
-
-
-def _names(folder: str) -> list[str]:
-    """Parquet files below a folder; hidden ones are not for others."""
-    found: list[str] = []
-    for home, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [
-            os.path.relpath(os.path.join(home, name), folder)
-            for name in names
-            if name.endswith((".parquet", ".geoparquet")) and not name.startswith((".", "_"))
-        ]
-    return found
+            what = f"No .parquet file fits catalog.path={self.path}" if pattern else f"The folder {self.path} holds no .parquet file"
+            raise DataError(f"{what}. Give another with catalog.path=PATH.")
+        return [(name, _opened(os.path.join(folder, name))) for name in names]
 
 
 def _opened(path: str) -> ItemFile:
@@ -149,6 +151,26 @@ def _open(path: str, changed: int, size: int) -> ItemFile:
     return ItemFile(path)
 
 
+def _hrefs(name: str, rows: pd.DataFrame) -> NDArray[np.object_]:
+    """Where `Geoparquet.items` finds each item again."""
+    import numpy as np
+
+    ids = rows["item_id"].to_numpy(dtype=object)
+    hrefs = np.empty(len(rows), dtype=object)
+    code, collections = rows["collection"].factorize()
+    for number, collection in enumerate(collections):
+        home = f"{name}#{quote(collection, safe='')}/"
+        place = np.flatnonzero(code == number)
+        hrefs[place] = [home + item for item in _quoted(ids[place].tolist())]
+    return hrefs
+
+
+def _quoted(names: list[str]) -> list[str]:
+    """Names for fragments of URLs; ids are mostly plain already, which is seen at once."""
+    is_plain = not "".join(names).encode(errors="replace").translate(None, _PLAIN)
+    return names if is_plain else [quote(name, safe="") for name in names]
+
+
 def _item(document: dict[str, object], path: str) -> Item:
     from lcnkit.index.documents import self_link
 
@@ -157,7 +179,7 @@ def _item(document: dict[str, object], path: str) -> Item:
 
 def _report(left: pd.Series, path: str) -> None:
     if len(left):
-        log.warning("%d items of %s have no usable time or footprint and are left out: %s", len(left), path, listing(left, 3))
+        log.warning("%s of %s left out for want of a usable time or footprint: %s", counted(len(left), "item"), path, listing(left, 3))
 
 
 @hookimpl

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,10 +12,11 @@ from lcnkit.archive import DISK, Archive, Store, folder_of, load_item, open_stor
 from lcnkit.candidates import empty_search, match
 from lcnkit.catalog.owners import owners_of
 from lcnkit.contracts import Catalog, Query
-from lcnkit.errors import DataError, UnreadableAsset
+from lcnkit.errors import DataError, UnreachableAsset, UnreadableAsset
 from lcnkit.hookspecs import hookimpl
 from lcnkit.model import Chip, Item
 from lcnkit.model.href import is_url, join
+from lcnkit.terminal import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,11 +52,11 @@ class Static(Catalog):
             else:
                 found = crawl_once(collection.about({chip.id for chip in chips}, query.chip_ids), root, refresh=self.refresh)
         report([why for _, why in found.problems], query.collection)
-        items = found.table
+        items = found.table.copy(deep=False)
         if not len(items) or not chips:
             return empty_search()
-        owners = owners_of(items, chips, query, lambda: [join(root, href) for href in items["item_href"]])
-        return match(chips, items.assign(owner=owners), query.min_coverage)
+        items["owner"] = owners_of(items, chips, query, lambda: [join(root, href) for href in items["item_href"]])
+        return match(chips, items, query.min_coverage)
 
     def items(self, hrefs: Sequence[str]) -> list[Item]:
         """See `lcnkit.contracts.Catalog.items`."""
@@ -73,9 +75,14 @@ def report(problems: Sequence[str], collection: str) -> None:
     """Say once how many items are left out, and of each why in the log file's detail."""
     if problems:
         more = " ..." if len(problems) > 1 else ""
-        log.warning("%d items of %s cannot be used and are left out: %s%s", len(problems), collection, problems[0], more)
+        verb = "is" if len(problems) == 1 else "are"
+        log.warning("%s of %s cannot be used and %s left out: %s%s", counted(len(problems), "item"), collection, verb, problems[0], more)
         for problem in problems:
             log.debug("left out: %s", problem)
+
+
+# What is said of a server that may do better later; other answers of 4xx are final.
+_PASSING = re.compile(r"cannot be read: (?!HTTP 4(?!08|25|29))(?!.*certificate)")
 
 
 def load_items(folder: str, hrefs: Sequence[str], store: Store = DISK) -> list[Item]:
@@ -83,10 +90,13 @@ def load_items(folder: str, hrefs: Sequence[str], store: Store = DISK) -> list[I
 
     Raises:
         UnreadableAsset: One is no longer there.
+        UnreachableAsset: The server that has it did not answer, or not well.
     """
     loaded = list(store.map(lambda href: load_item(join(folder, href), store), hrefs))
-    for item in loaded:
+    for href, item in zip(hrefs, loaded, strict=True):
         if isinstance(item, str):
+            if is_url(join(folder, href)) and _PASSING.search(item):
+                raise UnreachableAsset(f"{item}. It was there when the plan was made: run again in the same folder to try what is missing.")
             raise UnreadableAsset(f"{item}. It was there when the plan was made: fetch it again, or plan anew with overwrite=true.")
     return [item for item in loaded if isinstance(item, Item)]
 

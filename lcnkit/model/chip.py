@@ -56,3 +56,14 @@ class Chip:
     """Outline in lon/lat (EPSG:4326), a shapely polygon or multipolygon."""
     source_hrefs: tuple[str, ...] = ()
     """Absolute hrefs of the items that the label names as its sources (links ``rel=source``)."""
+
+
+@dataclass(frozen=True)
+class LabelLinks:
+    """What a label names as its sources, and where it lies."""
+
+    chip_id: str
+    footprint: Geometry
+    """Outline in lon/lat."""
+    hrefs: tuple[str, ...]
+    """Absolute hrefs of its links ``rel=source``."""

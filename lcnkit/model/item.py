@@ -4,13 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from lcnkit.errors import MissingAsset, did_you_mean, listing
 from lcnkit.model.href import resolve
 
 if TYPE_CHECKING:
     import pystac
+
+
+class OpenedFile(Protocol):
+    """A file as rasterio's option ``opener`` takes it: called with a path, it gives a view that reads, seeks and tells."""
+
+    @property
+    def error(self) -> OSError | None:
+        """Why it could not be read, where that is known: errors do not pass through GDAL."""
+
+    def __call__(self, path: str, mode: str = "rb") -> Any:
+        """A binary file, at its start."""
+
+
+class Opener(Protocol):
+    """Opens assets whose address is not enough: a server wants a header. It can be pickled, and holds no secret itself."""
+
+    def serves(self, href: str) -> bool:
+        """Whether an asset at ``href`` is to be opened by this."""
+
+    def open(self, href: str) -> OpenedFile:
+        """The file; nothing is asked of the server yet."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +44,8 @@ class Asset:
     """Absolute: a path or a URL."""
     fields: Mapping[str, Any]
     """The asset's STAC fields as published (``raster:bands``, ``proj:shape``, ...)."""
+    opener: Opener | None = None
+    """What opens the file where ``href`` alone does not; `lcnkit.raster.gdal.read_raster` takes it."""
 
     @property
     def raster_band(self) -> Mapping[str, Any]:
@@ -52,6 +75,8 @@ class Item:
     """Absolute path or URL of the item's JSON; relative asset hrefs start from here."""
     document: Mapping[str, Any]
     """The item as published."""
+    opener: Opener | None = None
+    """Opens those of its assets whose address is not enough."""
 
     @property
     def id(self) -> str:
@@ -82,7 +107,8 @@ class Item:
                 f"Item {self.id!r} has no asset {key!r}; it has {listing(sorted(self.assets))}."
                 f"{did_you_mean(key, self.assets)} Choose among these with `bands=[...]`."
             )
-        return Asset(self.id, key, resolve(str(fields["href"]), self.href), fields)
+        href = resolve(str(fields["href"]), self.href)
+        return Asset(self.id, key, href, fields, self.opener if self.opener is not None and self.opener.serves(href) else None)
 
     def absolute(self) -> dict[str, Any]:
         """The item's JSON with absolute asset hrefs and no links, for libraries that take plain items."""

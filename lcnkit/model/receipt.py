@@ -49,3 +49,5 @@ class Failure:
     """The error's class."""
     message: str
     attempts: int = 1
+    transient: bool = False
+    """The cause may pass by itself (network, a busy server, a lost worker): worth another attempt."""

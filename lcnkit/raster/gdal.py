@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 
-from lcnkit.errors import GridMismatch, UnreadableAsset
+from lcnkit.errors import GridMismatch, UnreachableAsset, UnreadableAsset
 from lcnkit.model import Asset, Grid
 from lcnkit.model.grid import PIXEL_TOLERANCE
+from lcnkit.model.item import Opener
 from lcnkit.raster.planes import Plane, fill_of, plane_of
 
 if TYPE_CHECKING:
@@ -23,11 +25,12 @@ Resampling = Literal["nearest", "bilinear", "cubic", "cubic_spline", "lanczos", 
 # Reading over HTTP: a server that is busy (429, 5xx) is asked again after 0.5, 1, 2 s; one that is silent is given up.
 _HTTP = {
     "GDAL_HTTP_CONNECTTIMEOUT": "10",
-    "GDAL_HTTP_LOW_SPEED_LIMIT": "1",  # bytes a second, over so many seconds
+    "GDAL_HTTP_LOW_SPEED_LIMIT": "1000",  # bytes a second, over so many seconds: one that drips is as good as silent
     "GDAL_HTTP_LOW_SPEED_TIME": "30",
     "GDAL_HTTP_MAX_RETRY": "3",
     "GDAL_HTTP_RETRY_DELAY": "0.5",
-    "GDAL_INGESTED_BYTES_AT_OPEN": "196608",  # a chip of 256 x 256 pixels is one request
+    "GDAL_INGESTED_BYTES_AT_OPEN": "32768",  # the header of a scene of 10980 x 10980 pixels; small files come another way
+    "CPL_VSIL_CURL_CACHE_SIZE": str(64 << 20),  # headers of scenes stay, however many tiles are read meanwhile
 }
 
 
@@ -43,8 +46,11 @@ def gdal() -> Iterator[None]:
         yield
 
 
-def read_plane(asset: Asset, grid: Grid, resampling: str = "nearest") -> Plane:
+def read_plane(asset: Asset, grid: Grid, resampling: str = "nearest", content: bytes | None = None) -> Plane:
     """The first band of an asset on the grid; call it inside `gdal`.
+
+    Args:
+        content: The bytes of the file, where they are there.
 
     Raises:
         UnreadableAsset: The file is absent, cut short or damaged.
@@ -65,63 +71,127 @@ def read_plane(asset: Asset, grid: Grid, resampling: str = "nearest") -> Plane:
         return _read_window(dataset, window, grid) if window else _warp(dataset, grid, resampling)
 
     try:
-        return read_raster(asset.href, read)
+        return read_raster(asset.href, read, asset.opener) if content is None else read_bytes(content, read)
     except (RasterioError, WarpOperationError) as error:
         raise unreadable(asset, error) from error
 
 
-def read_raster(href: str, read: Callable[[Any], T]) -> T:
+def read_raster(href: str, read: Callable[[Any], T], opener: Opener | None = None) -> T:
     """What ``read`` makes of the open dataset.
 
     Over HTTP GDAL itself asks again after 429 and 5xx, but it keeps and trusts what a cut transfer has brought: there,
     the file is fetched once more in one piece.
 
+    Args:
+        opener: Opens the file where its address is not enough.
+
     Raises:
-        rasterio.errors.RasterioError: The file cannot be read.
+        rasterio.errors.RasterioError: The file cannot be read; `is_passing` tells whether it may be readable later.
     """
     import rasterio
     from rasterio.errors import RasterioError, WarpOperationError
 
+    if opener is not None:
+        return _read_opened(href, read, opener)
     try:
         with rasterio.open(href) as dataset:
             return read(dataset)
     except (RasterioError, WarpOperationError) as error:
-        content = None if "HTTP response code" in f"{error} {error.__cause__}" else _fetched(href)
+        content = _fetched(href, error)
         if content is None:
             raise
+    return read_bytes(content, read)
+
+
+def read_bytes(content: bytes, read: Callable[[Any], T]) -> T:
+    """The same of a file that is there as bytes."""
+    import rasterio
+
     with rasterio.MemoryFile(content) as file, file.open() as dataset:
         return read(dataset)
 
 
-# Larger files are not fetched whole: a chip has less than a megabyte, a scene has hundreds.
-_MOST_BYTES = 64 << 20
-_FETCHES, _TIMEOUT_S = 3, 30
+def _read_opened(href: str, read: Callable[[Any], T], opener: Opener) -> T:
+    """The same of a file that is read through Python: GDAL is told neither a secret nor where it goes."""
+    import rasterio
+    from rasterio.errors import RasterioError, RasterioIOError, WarpOperationError
+
+    file = opener.open(href)
+    try:
+        with rasterio.open(href, opener=file) as dataset:
+            found = read(dataset)
+    except (RasterioError, WarpOperationError):
+        if file.error is None:
+            raise
+    if file.error is not None:  # what GDAL made of nothing is worth nothing
+        raise RasterioIOError(str(file.error)) from file.error
+    return found
 
 
-def _fetched(href: str) -> bytes | None:
-    """The whole file over HTTP, ``None`` where it cannot be had."""
-    if not href.startswith(("http://", "https://")):
+def _fetched(href: str, error: BaseException) -> bytes | None:
+    """The whole file over HTTP, after GDAL could not read it; ``None`` where it has said why, or the file is too large to try.
+
+    Raises:
+        rasterio.errors.RasterioIOError: The server does not give it, for a reason that GDAL did not see.
+    """
+    if not href.startswith(("http://", "https://")) or "HTTP response code" in f"{error} {error.__cause__}":
         return None
     import requests
+    from rasterio.errors import RasterioIOError
 
-    for _ in range(_FETCHES):
-        try:
-            with requests.get(href, timeout=_TIMEOUT_S, stream=True) as answer:
-                if not answer.ok or int(answer.headers.get("Content-Length", 0)) > _MOST_BYTES:
-                    return None
-                return answer.content  # raises where less comes than was announced
-        except requests.RequestException:
-            continue
-    return None
+    from lcnkit.raster.http import NoAnswerError, RefusedError, fetch
+
+    try:
+        with requests.Session() as session:
+            return fetch(href, session, attempts=_FETCHES).content
+    except RefusedError:
+        return None
+    except NoAnswerError as problem:
+        raise RasterioIOError(str(problem)) from problem
+
+
+_FETCHES = 3
+
+
+# What GDAL says of a server that may do better later: `HTTP response code: 503`, `CURL error: Recv failure: ...`.
+_PASSING = re.compile(
+    r"HTTP (response|error) code.{0,300}?: ?(408|425|429|5\d\d)\b|CURL error: (?!.*(SSL|certificate|[Uu]nsupported|malformed))|timed out"
+)
+
+
+def is_passing(error: BaseException) -> bool:
+    """Whether a raster may be readable later: a server did not answer, or not well, after GDAL's own retries."""
+    from lcnkit.raster.http import NoAnswerError
+
+    link: BaseException | None = error
+    while link is not None:
+        if isinstance(link, NoAnswerError) or _PASSING.search(str(link)):
+            return True
+        link = link.__cause__
+    return False
+
+
+def refuse_openers(assets: Iterable[Asset], reader: str) -> None:
+    """For readers that open addresses themselves: what needs more than that cannot be read by them.
+
+    Raises:
+        UnreadableAsset: An asset has an ``opener``.
+    """
+    for asset in assets:
+        if asset.opener is not None:
+            raise UnreadableAsset(
+                f"Item {asset.item_id!r}, asset {asset.key!r}: {asset.href} is to be asked for with a header that holds a secret, and "
+                f"reader={reader} cannot send one. Use reader=auto."
+            )
 
 
 def unreadable(asset: Asset, error: BaseException) -> UnreadableAsset:
-    """The error for a file that cannot be read."""
-    cause = error.__cause__ or error
-    return UnreadableAsset(
-        f"Item {asset.item_id!r}, asset {asset.key!r}: cannot read {asset.href}: {' '.join(str(cause).split())} "
-        "Fetch the file again, or leave the item out with the strategy."
-    )
+    """The error for a file that cannot be read: `UnreachableAsset` where the server is to blame and may recover."""
+    cause = " ".join(str(error.__cause__ or error).split())
+    what = f"Item {asset.item_id!r}, asset {asset.key!r}: cannot read {asset.href}: {cause}"
+    if is_passing(error):
+        return UnreachableAsset(f"{what}. The server may answer later: run again in the same folder to try what is missing.")
+    return UnreadableAsset(f"{what} Fetch the file again, or leave the item out with the strategy.")
 
 
 def _with_mask(dataset: Any, values: NDArray[np.generic], window: Any) -> Plane:

@@ -9,7 +9,6 @@ from functools import cache
 from lcnkit.model import Asset, Grid
 from lcnkit.model.href import is_url
 from lcnkit.raster import plane_cache
-from lcnkit.raster.gdal import gdal
 from lcnkit.raster.planes import Plane
 
 # Requests under way at once in a process. A chip of 5 periods and 4 bands is 20; servers of this field stand hundreds.
@@ -20,7 +19,7 @@ def read_rows(read: Callable[[Asset], Plane], assets: Sequence[Sequence[Asset]],
     """The planes of the assets, in the same rows; those that a `plane_cache` keeps are not read.
 
     Args:
-        read: Called for every asset; for a remote one (a URL) on another thread, inside `gdal`.
+        read: Called for every asset; for a remote one (a URL) on another thread, where `gdal` is to be entered anew.
         grid: What ``read`` brings them onto.
         resampling: And how.
 
@@ -39,12 +38,8 @@ def read_rows(read: Callable[[Asset], Plane], assets: Sequence[Sequence[Asset]],
             kept.put(key, plane)
         return plane
 
-    def inside(asset: Asset) -> Plane:
-        with gdal():  # GDAL's settings are those of a thread
-            return cached(asset)
-
     ahead = {
-        (row, column): _threads().submit(inside, asset)
+        (row, column): _threads().submit(cached, asset)
         for row, entries in enumerate(assets)
         for column, asset in enumerate(entries)
         if is_url(asset.href)

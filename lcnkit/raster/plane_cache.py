@@ -30,6 +30,7 @@ class PlaneCache:
     """A folder of planes that several processes share."""
 
     folder: Path
+    """Must be there; when it goes, nothing more is kept."""
     limit: int
     """Bytes; no plane is added beyond it."""
 
@@ -96,7 +97,6 @@ def _take(cache: PlaneCache, size: int) -> bool:
     seen: Any = _SEEN.get(cache.folder)
     if seen is None or seen[0] >= _LOOK_EVERY:
         try:
-            cache.folder.mkdir(parents=True, exist_ok=True)
             seen = _SEEN[cache.folder] = [0, sum(entry.stat().st_size for entry in os.scandir(cache.folder))]
         except OSError:  # the folder has gone with its sweep, or a file of it just now
             return False

@@ -12,8 +12,9 @@ from lcnkit.model import Asset, Chip, Image, Item
 from lcnkit.model.href import is_url
 from lcnkit.raster.gdal import Resampling, gdal, read_plane
 from lcnkit.raster.many import read_rows
-from lcnkit.raster.plain_tiff import read_plain
+from lcnkit.raster.plain_tiff import plain_of, read_plain
 from lcnkit.raster.planes import Plane, image_of, plane_of
+from lcnkit.raster.whole_file import content_of, small_items
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,12 +27,22 @@ class Auto(Reader):
     def read(self, chip: Chip, items: Sequence[Item], bands: Sequence[str]) -> Image:
         """See `lcnkit.contracts.Reader.read`."""
         assets = [[item.asset(band) for band in bands] for item in items]
+        small = small_items(items, chip)
+
+        def far(asset: Asset) -> Plane:
+            content = content_of(asset, chip.grid) if asset.item_id in small else None
+            lean = None if content is None else plain_of(content, chip.grid)
+            if lean is not None:
+                return plane_of(lean.values[0], lean.nodata)
+            with gdal():
+                return read_plane(asset, chip.grid, self.resampling, content)
+
         with ExitStack() as stack:
             entered: list[bool] = []
 
             def plane(asset: Asset) -> Plane:
                 if is_url(asset.href):
-                    return read_plane(asset, chip.grid, self.resampling)
+                    return far(asset)
                 lean = read_plain(asset.href, chip.grid)
                 if lean is not None:
                     return plane_of(lean.values[0], lean.nodata)

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 from lcnkit.contracts import Reader
 from lcnkit.hookspecs import hookimpl
-from lcnkit.model import Chip, Image, Item
+from lcnkit.model import Asset, Chip, Image, Item
+from lcnkit.model.href import is_url
 from lcnkit.raster.gdal import Resampling, gdal, read_plane
 from lcnkit.raster.many import read_rows
-from lcnkit.raster.planes import image_of
+from lcnkit.raster.planes import Plane, image_of
+from lcnkit.raster.whole_file import content_of, small_items
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,8 +25,14 @@ class Rasterio(Reader):
     def read(self, chip: Chip, items: Sequence[Item], bands: Sequence[str]) -> Image:
         """See `lcnkit.contracts.Reader.read`."""
         assets = [[item.asset(band) for band in bands] for item in items]
-        with gdal():
-            planes = read_rows(lambda asset: read_plane(asset, chip.grid, self.resampling), assets, chip.grid, self.resampling)
+        small = small_items(items, chip)
+
+        def plane(asset: Asset) -> Plane:
+            content = content_of(asset, chip.grid) if asset.item_id in small and is_url(asset.href) else None
+            with gdal():  # its settings are those of a thread
+                return read_plane(asset, chip.grid, self.resampling, content)
+
+        planes = read_rows(plane, assets, chip.grid, self.resampling)
         return image_of(planes, bands, [[asset.raster_band for asset in row] for row in assets], chip.grid)
 
 

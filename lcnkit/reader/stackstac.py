@@ -12,7 +12,7 @@ from lcnkit.contracts import Reader
 from lcnkit.errors import GridMismatch, UnreadableAsset, listing
 from lcnkit.hookspecs import hookimpl
 from lcnkit.model import Asset, Chip, Grid, Image, Item
-from lcnkit.raster.gdal import Resampling, gdal, unreadable
+from lcnkit.raster.gdal import Resampling, gdal, refuse_openers, unreadable
 from lcnkit.raster.planes import Plane, fill_of, image_of
 
 
@@ -30,6 +30,7 @@ class Stackstac(Reader):
         from rasterio.enums import Resampling as Methods
 
         assets = [[item.asset(band) for band in bands] for item in items]
+        refuse_openers((asset for row in assets for asset in row), "stackstac")
         stored = [[_stored(asset) for asset in row] for row in assets]
         epsg = _epsg(chip.grid)
         try:

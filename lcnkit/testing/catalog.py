@@ -12,9 +12,11 @@ catalog looks at it. A catalog that asks a server loads the archive into one the
 from __future__ import annotations
 
 import pickle
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -25,9 +27,13 @@ from lcnkit.contracts import Catalog, Query
 from lcnkit.errors import DataError, UnreadableAsset
 from lcnkit.labels import read_labels
 from lcnkit.model import Chip, Interval
+from lcnkit.model.chip import LabelLinks
 from lcnkit.settings import Dataset
 from lcnkit.testing.archives import TinyArchive
 from lcnkit.testing.plugin import PluginContract
+
+if TYPE_CHECKING:
+    from shapely import Geometry
 
 #: Id of the source collection of the archive.
 COLLECTION = "ref_landcovernet_xx_v1_source_sentinel_2"
@@ -150,6 +156,25 @@ class CatalogContract(PluginContract):
         assert set(zip(table["chip_id"], table["item_id"], strict=True)) == {(chip, item_id(chip, when)) for chip, when, _ in ITEMS}
         east = [chip for chip in chips if chip.id == "east"]
         assert set(catalog.search(east, self.query(0.1, chip_ids=everyone))["item_id"]) == {item_id("east", ITEMS[3][1])}
+
+    def test_an_item_that_a_label_left_out_links_to_is_no_candidate_either(
+        self, catalog: Catalog, chips: tuple[Chip, ...], archive_root: Path
+    ) -> None:
+        """Whatever its id: a label of the collection links to it and has its outline (`lcnkit.catalog.owners.owners_of`)."""
+        by_id = {chip.id: chip for chip in chips}
+        named = [str(archive_root / COLLECTION / item_id(chip, when) / "stac.json") for chip, when, _ in ITEMS if chip == "middle"]
+        links = LabelLinks("middle", by_id["middle"].footprint, tuple(named))
+        free = Query(self.collection, YEAR, 0.2)
+        assert len(catalog.search([by_id["east"]], free)) == 3
+        asked: list[Sequence[Geometry]] = []
+
+        def label_links(footprints: Sequence[Geometry]) -> Sequence[LabelLinks]:
+            asked.append(footprints)
+            return [links]
+
+        table = catalog.search([by_id["east"]], replace(free, label_links=label_links))
+        assert set(table["item_id"]) == {item_id("east", ITEMS[3][1])}
+        assert asked, "the query was not asked what labels link to"
 
     def test_chips_do_not_depend_on_each_other(self, catalog: Catalog, chips: tuple[Chip, ...]) -> None:
         """Fewer chips, or the same in another order: the same rows for each."""

@@ -59,7 +59,7 @@ def test_dangling_links_are_counted_and_left_out(tiny: TinyArchive, caplog):
     link(tiny.root, {name: (name,) for name in "ABC"})
     shutil.rmtree(next((tiny.root / TINY).glob("*_A_20180115*")))
     assert len(searched(tiny.root)) == 8
-    assert "1 items of" in caplog.text
+    assert "1 item of" in caplog.text
     assert "_A_20180115" in caplog.text
 
 

@@ -23,6 +23,11 @@ from lcnkit.testing.archives import write_raster
 GRID = Grid("EPSG:32633", (10.0, 0.0, 500000.0, 0.0, -10.0, 5000000.0), (6, 5))
 
 
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "planes").mkdir(exist_ok=True)
+    return tmp_path / "planes"
+
+
 @settings(deadline=None)
 @given(
     values=npst.arrays(st.sampled_from(["uint8", "int16", "uint16", "float32", "float64"]), st.tuples(st.integers(1, 9), st.integers(1, 9))),
@@ -54,7 +59,7 @@ def test_what_is_not_there_or_torn_is_read_again(tmp_path: Path) -> None:
 
 def test_takes_no_more_when_it_is_full(tmp_path: Path) -> None:
     plane = Plane(np.ones((64, 64), "uint16"), np.ones((64, 64), bool), None)
-    cache = PlaneCache(tmp_path / "planes", 50_000)
+    cache = PlaneCache(folder(tmp_path), 50_000)
     for number in range(20):
         cache.put(str(number), plane)
     kept = [number for number in range(20) if cache.get(str(number)) is not None]
@@ -81,7 +86,7 @@ def test_readers_ask_a_server_once(reader: Any, tmp_path: Path, chip_on: Callabl
     with serving_files(tmp_path / "files", seen) as url:
         items = [item_of(GRID, f"item{number}", B04=f"{url}/{number}.tif") for number in range(3)]
         plain = reader.read(chip, items, ["B04"])
-        with keeping(PlaneCache(tmp_path / "planes", 1 << 20)):
+        with keeping(PlaneCache(folder(tmp_path), 1 << 20)):
             first = reader.read(chip, items, ["B04"])
             asked = len(seen)
             second = reader.read(chip, items[::-1], ["B04"])

@@ -23,6 +23,8 @@ class Fault:
     status: int = 0
     headers: Mapping[str, str] = field(default_factory=dict)
     delay_s: float = 0.0
+    drip_s: float = 0.0
+    """Seconds between one byte of the body and the next."""
     body: Callable[[bytes], bytes] = bytes
     """What is sent of the body."""
     declared: Callable[[bytes], int] | None = None
@@ -46,6 +48,10 @@ def slow(seconds: float) -> Fault:
     return Fault(delay_s=seconds)
 
 
+def dripping(seconds: float) -> Fault:
+    return Fault(drip_s=seconds)
+
+
 @dataclass
 class Proxy:
     """Set ``target`` before the first request."""
@@ -59,6 +65,8 @@ class Proxy:
     redirects_with: int = 307
     rewrite: Callable[[bytes], bytes] = bytes
     """Changes bodies on the way."""
+    files: str = ""
+    """Address of a file server whose files are to be found below ``/files/``, on the API's own host."""
     url: str = ""
     seen: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
     """Method, path with query, headers of each request."""
@@ -103,24 +111,28 @@ class Proxy:
         if handler.command == "HEAD":  # the length of what GET would give
             return _answer(handler, status, b"", headers, int(headers.pop("Content-Length", 0)))
         headers.pop("Content-Length", None)
-        return _answer(handler, status, fault.body(answer), headers, fault.declared and fault.declared(answer))
+        return _answer(handler, status, fault.body(answer), headers, fault.declared and fault.declared(answer), fault.drip_s)
 
     def _forward(self, handler: Any, body: bytes) -> tuple[int, dict[str, str], bytes]:
-        parts = urlsplit(self.target)
+        of_files = bool(self.files) and handler.path.startswith("/files/")
+        parts = urlsplit(self.files if of_files else self.target)
+        path = handler.path.removeprefix("/files") if of_files else handler.path
         link = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=60)
         headers = {name: value for name, value in handler.headers.items() if name.lower() not in ("connection", "accept-encoding")}
         try:
-            link.request(handler.command, handler.path, body or None, headers)
+            link.request(handler.command, path, body or None, headers)
             response = link.getresponse()
             kept = {"Content-Type": response.headers.get("Content-Type", "application/json")}
             kept |= {name: response.headers[name] for name in ("Accept-Ranges", "Content-Range", "Content-Length") if name in response.headers}
+            if of_files:
+                return response.status, kept, response.read()
             # Links lead to the proxy, as a server behind one gives them.
             return response.status, kept, self.rewrite(response.read().replace(self.target.encode(), self.url.encode()))
         finally:
             link.close()
 
 
-def _answer(handler: Any, status: int, body: bytes, headers: Mapping[str, str], declared: int | None = None) -> None:
+def _answer(handler: Any, status: int, body: bytes, headers: Mapping[str, str], declared: int | None = None, drip_s: float = 0.0) -> None:
     handler.send_response(status)
     for name, value in headers.items():
         handler.send_header(name, value)
@@ -129,6 +141,12 @@ def _answer(handler: Any, status: int, body: bytes, headers: Mapping[str, str], 
         handler.send_header("Connection", "close")
     handler.end_headers()
     if handler.command != "HEAD":
-        handler.wfile.write(body)
+        if drip_s:
+            handler.wfile.flush()
+            for place in range(len(body)):
+                handler.connection.sendall(body[place : place + 1])
+                time.sleep(drip_s)
+        else:
+            handler.wfile.write(body)
     if declared is not None:
         handler.close_connection = True

@@ -14,7 +14,7 @@ from servers.loopback import free_port
 from servers.proxy import Fault, Proxy
 
 from lcnkit.catalog.api import Api
-from lcnkit.errors import DataError, UnreadableAsset
+from lcnkit.errors import DataError, UnreachableAsset, UnreadableAsset
 
 FAULTS = {
     "busy": faulty.busy(0),
@@ -100,12 +100,41 @@ def test_a_server_that_never_recovers(fault: Fault, said: str, behind_proxy: Any
     assert time.monotonic() - started < 8
 
 
+def test_a_server_that_drips(behind_proxy: Any, slovenia: Path) -> None:
+    """Byte after byte, so that it is never silent: an answer must be whole in three times ``timeout_s``."""
+    with behind_proxy(Proxy(faults=lambda number: faulty.dripping(0.01))) as proxy:
+        started = time.monotonic()
+        with pytest.raises(DataError, match=r"in 2 attempts within \d s: the server is too slow: \d+ bytes came"):
+            search(Api(url=proxy.url, attempts=2, timeout_s=0.3), slovenia)
+        assert time.monotonic() - started < 5
+        proxy.faults = lambda number: faulty.dripping(0.05)
+        with pytest.raises(UnreachableAsset, match="too slow"):
+            Api(url=proxy.url, attempts=1, timeout_s=0.2).items([f"{proxy.url}/collections/a/items/b"])
+
+
+def test_a_date_that_is_far_away_is_not_waited_for_in_full(behind_proxy: Any, slovenia: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A date of next year, by a clock of its own: as long as a wait may be."""
+    monkeypatch.setattr("lcnkit.catalog.api_http._LONGEST_WAIT_S", 0.3)
+    proxy = Proxy(faults=lambda number: faulty.busy("Fri, 31 Dec 2077 23:59:59 GMT") if number == 1 else None)
+    with behind_proxy(proxy):
+        started = time.monotonic()
+        Api(url=proxy.url).find_collection("sentinel_2")
+        assert 0.3 <= time.monotonic() - started < 3
+
+
 def test_a_server_that_is_not_there(slovenia: Path) -> None:
     url = f"http://127.0.0.1:{free_port()}"
     with pytest.raises(DataError, match=rf"The API {url} did not answer .* in 2 attempts .*refused"):
         search(Api(url=url, attempts=2), slovenia)
-    with pytest.raises(UnreadableAsset, match="items/b cannot be had from the API: .*refused"):
+    with pytest.raises(UnreachableAsset, match="items/b cannot be had from the API: .*refused"):
         Api(url=url, attempts=1).items([f"{url}/collections/a/items/b"])
+
+
+@pytest.mark.parametrize("status", [401, 404])
+def test_an_item_that_is_refused_is_not_worth_another_try(status: int, behind_proxy: Any) -> None:
+    with behind_proxy(Proxy(faults=lambda number: Fault(status=status))) as proxy, pytest.raises(UnreadableAsset) as raised:
+        Api(url=proxy.url).items([f"{proxy.url}/collections/a/items/b"])
+    assert not isinstance(raised.value, UnreachableAsset)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,115 @@
+"""Pixels of a TIFF file from its bytes: strips or tiles of one raster, stored as they are or deflated."""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+UNCOMPRESSED, ADOBE_DEFLATE, DEFLATE = 1, 8, 32946
+#: Predictors (TIFF 6.0, section 14): none, and the difference to the pixel on the left.
+NO_PREDICTOR, HORIZONTAL = 1, 2
+
+
+class Damaged(ValueError):
+    """The bytes are not those of the pixels."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the pixels of a file lie, and how they are stored."""
+
+    dtype: np.dtype[Any]
+    """With the byte order of the file."""
+    shape: tuple[int, int, int]
+    """``(y, x, band)``, the order in which values follow each other."""
+    block: tuple[int, int]
+    """Height and width of a strip or tile."""
+    offsets: tuple[int, ...]
+    """Of each block, row by row."""
+    counts: tuple[int, ...]
+    """Its bytes as stored."""
+    tiled: bool
+    """Tiles are whole, beyond the raster's edge too; the last strip ends with it."""
+    compression: int = UNCOMPRESSED
+    predictor: int = NO_PREDICTOR
+
+    @cached_property
+    def is_one_piece(self) -> bool:
+        """Whether the pixels lie one after another, as they are."""
+        height, width, bands = self.shape
+        follow = all(start + count == after for start, count, after in zip(self.offsets, self.counts, self.offsets[1:], strict=False))
+        whole = sum(self.counts) == height * width * bands * self.dtype.itemsize
+        return self.compression == UNCOMPRESSED and self.predictor == NO_PREDICTOR and follow and whole and (not self.tiled or len(self.offsets) == 1)
+
+
+def pixels(content: bytes, layout: Layout) -> NDArray[Any]:
+    """The pixels, shape ``(y, x, band)``; not to be written to.
+
+    Raises:
+        Damaged: A block is missing, cut short, or not what its compression says.
+    """
+    if layout.is_one_piece:
+        return _values(content, layout.shape, layout.dtype, layout.offsets[0])
+    height, width, bands = layout.shape
+    down, across = layout.block
+    if len(layout.offsets) != -(-height // down) * -(-width // across):
+        raise Damaged(f"{len(layout.offsets)} blocks")
+    whole = np.empty(layout.shape, dtype=layout.dtype.newbyteorder("="))
+    places = [(top, left) for top in range(0, height, down) for left in range(0, width, across)]
+    for (top, left), start, count in zip(places, layout.offsets, layout.counts, strict=True):
+        rows = down if layout.tiled else min(down, height - top)
+        block = _values(_stored(content, start, count, layout, rows), (rows, across, bands), layout.dtype)
+        part = whole[top : top + down, left : left + across]
+        seen = block[: part.shape[0], : part.shape[1]]
+        if layout.predictor == HORIZONTAL:
+            np.cumsum(seen, axis=1, dtype=part.dtype, out=part)
+        else:
+            part[...] = seen
+    return whole
+
+
+def _stored(content: bytes, start: int, count: int, layout: Layout, rows: int) -> bytes:
+    raw = content[start : start + count]
+    if layout.compression == UNCOMPRESSED:
+        return raw
+    return _inflate()(raw, rows * layout.block[1] * layout.shape[2] * layout.dtype.itemsize)
+
+
+def _values(content: bytes, shape: Sequence[int], dtype: np.dtype[Any], start: int = 0) -> NDArray[Any]:
+    count = math.prod(shape)
+    if len(content) - start < count * dtype.itemsize:
+        raise Damaged(f"{len(content) - start} bytes where {count * dtype.itemsize} are wanted")
+    return np.frombuffer(content, dtype, count, start).reshape(shape)
+
+
+@cache
+def _inflate() -> Callable[[bytes, int], bytes]:
+    """Inflates so many bytes; with libdeflate where it is there, in 0.6 of the time."""
+    try:
+        import imagecodecs
+    except ImportError:
+        return _with_zlib
+
+    def with_libdeflate(raw: bytes, size: int) -> bytes:
+        try:
+            return bytes(imagecodecs.deflate_decode(raw, out=size))
+        except (RuntimeError, ValueError):
+            return _with_zlib(raw, size)
+
+    return with_libdeflate
+
+
+def _with_zlib(raw: bytes, size: int) -> bytes:
+    try:
+        return zlib.decompress(raw, bufsize=size)
+    except zlib.error as error:
+        raise Damaged(str(error)) from error
