@@ -51,6 +51,8 @@ BUILT_IN = (
     "transform.index",
     "backend.serial",
     "backend.local",
+    "backend.scheduler",
+    "backend.gateway",
     "exporter.pickle",
     "exporter.npz",
 )

@@ -2,106 +2,141 @@
 
 from __future__ import annotations
 
-import pickle
-from collections.abc import Callable, Generator, Iterable
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
-from lcnkit.contracts import Outcome, Pool, R, T
+from lcnkit.backend.dask_flight import Batch, Flight
+from lcnkit.contracts import Outcome, Pool, R, T, overlap_of
+from lcnkit.errors import WorkerLost
 
 if TYPE_CHECKING:
     from distributed import Client
 
+Gather = Literal["auto", "workers", "client"]
+
 #: Batches in flight per worker thread: one that runs and one that is there when it ends.
 IN_FLIGHT = 2
+#: Batches in flight for each worker that a cluster may grow to. An adaptive cluster grows when what it has in hand takes it
+#: longer than some seconds, and it does not see what is still to come.
+IN_FLIGHT_TO_GROW = 16
+#: However large a cluster may grow, no more batches than these wait for workers that are not there.
+MOST_TO_GROW = 100
 
 
 class DaskPool(Pool):
     """The workers of a Dask client.
 
-    Tasks travel in batches: a task of a few milliseconds would otherwise cost as much in the scheduler.
+    Tasks travel in batches: a task of a few milliseconds would otherwise cost as much in the scheduler. A batch that is
+    lost with its workers is tried again task by task; what is lost again is tried once more when all else is done, with
+    nothing beside it, so that no task pays for the memory that another one took.
     """
 
-    def __init__(self, connect: Callable[[], Client], batch: int | None) -> None:
-        """Args: connect starts or finds the cluster, at the first `map`; batch is tasks per message, ``None`` for a good guess."""
-        self._connect = connect
-        self._batch = batch
+    def __init__(
+        self,
+        connect: Callable[[], Client],
+        batch: int | None = None,
+        *,
+        gather: Gather = "workers",
+        timeout_s: float = 60.0,
+        grows_to: int = 0,
+    ) -> None:
+        """A pool that has no workers yet.
+
+        Args:
+            connect: Starts or finds the cluster; called by the first `map` or `shares` that needs one, and only once.
+            batch: Tasks per message; ``None`` for a good guess.
+            gather: What `shares` answers: ``workers`` yes, ``client`` no, ``auto`` what a trial in the folder shows.
+            timeout_s: How long the cluster may be without workers, or out of reach, before `map` gives up.
+            grows_to: Workers that an adaptive cluster may have.
+        """
+        self._connect, self._batch, self._gather, self._timeout, self._grows_to = connect, batch, gather, timeout_s, grows_to
+        self._connected: Client | None = None
+        self._shared: dict[Path, bool] = {}
+
+    @property
+    def client(self) -> Client:
+        """The Dask client; starts or finds the cluster."""
+        if self._connected is None:
+            self._connected = self._connect()
+        return self._connected
+
+    def shares(self, folder: Path) -> bool:
+        """See `lcnkit.contracts.Pool.shares`."""
+        if folder not in self._shared:
+            self._shared[folder] = self._gather == "workers" or (self._gather == "auto" and self._try(folder))
+        return self._shared[folder]
+
+    def _try(self, folder: Path) -> bool:
+        from lcnkit.backend.sharing import is_shared
+
+        return is_shared(self.client, folder)
 
     def map(self, function: Callable[[T], R], tasks: Iterable[T]) -> Generator[Outcome[R]]:
-        """See `lcnkit.contracts.Pool.map`."""
-        import cloudpickle
-        from distributed import as_completed
+        """See `lcnkit.contracts.Pool.map`.
 
-        client: Any = self._connect()
-        threads = max(1, sum(client.nthreads().values()))
-        numbered = enumerate(tasks)
-        ahead = IN_FLIGHT * threads
-        running: Any = as_completed()  # type: ignore[no-untyped-call]
-        sizes: dict[str, list[int]] = {}
-
-        def submit(count: int) -> None:
-            for _ in range(count):
-                batch = list(islice(numbered, self._batch or guess_batch(len(sizes), threads)))
-                if not batch:
+        Raises:
+            BackendError: The cluster cannot be had, or is gone.
+        """
+        flight = Flight(self.client, function, self._timeout)
+        new = enumerate(tasks)
+        again: deque[Batch] = deque()
+        suspects: deque[Batch] = deque()
+        try:
+            while True:
+                for batch in self._ready(flight, new, again, overlap_of(function)):
+                    flight.send(batch)
+                if not flight and suspects:
+                    flight.send(suspects.popleft())
+                if not flight:
                     return
-                # Pickled here and read inside the task: what a worker cannot import is then the task's error. Left
-                # to Dask, it would end the worker's connection, and the run would wait for ever.
-                payload = cloudpickle.dumps((function, [task for _, task in batch]))
-                future = client.submit(run_batch, payload, len(batch), pure=False)
-                sizes[future.key] = [index for index, _ in batch]
-                running.add(future)
-
-        submit(ahead)
-        try:
-            for future in running:
-                indices = sizes.pop(future.key)
-                if future.status == "finished":
-                    for index, (value, error) in zip(indices, future.result(), strict=True):
+                landed = flight.land()
+                batch, results = landed.batch, landed.results
+                if results is not None:
+                    for (index, _), (value, error) in zip(batch.tasks, results, strict=True):
                         yield Outcome(index, value, error)
+                elif not landed.lost:  # the connection to the scheduler was lost, and is there again
+                    (suspects if batch.alone else again).append(batch)
+                elif batch.alone:
+                    yield Outcome(batch.tasks[0][0], error=_lost(batch))
+                elif len(batch.tasks) > 1:
+                    again.extend(Batch([task], lost=batch.lost) for task in batch.tasks)
                 else:
-                    lost = _reason(future)
-                    yield from (Outcome(index, error=lost) for index in indices)
-                future.release()
-                submit(1)
+                    suspects.append(Batch(batch.tasks, alone=True, lost=batch.lost))
         finally:
-            client.cancel(list(running.futures), force=True)
+            flight.cancel()
+
+    def _ready(self, flight: Flight, new: Iterator[tuple[int, Any]], again: deque[Batch], overlap: int) -> Iterator[Batch]:
+        """Batches to send now, until enough are in flight."""
+        while len(flight) < self._enough(flight.threads):
+            if again:
+                yield again.popleft()
+                continue
+            tasks = list(islice(new, self._size(len(flight), flight.threads, overlap)))
+            if not tasks:
+                return
+            yield Batch(tasks)
+
+    def _enough(self, threads: int) -> int:
+        if self._travels:  # results wait in the workers' memory until they are fetched
+            return IN_FLIGHT * max(threads, min(self._grows_to, MOST_TO_GROW // IN_FLIGHT))
+        return max(IN_FLIGHT * threads, min(IN_FLIGHT_TO_GROW * self._grows_to, MOST_TO_GROW))
+
+    def _size(self, in_flight: int, threads: int, overlap: int) -> int:
+        """Small batches while workers are idle, larger ones once all are busy; as many as a worker can have under way at once."""
+        first, later = (1, 4) if overlap == 1 else (-(-overlap // 2), overlap)
+        return self._batch or (first if self._travels or in_flight < threads else later)
+
+    @property
+    def _travels(self) -> bool:
+        """Whether samples come back, and not receipts."""
+        return False in self._shared.values()
 
 
-def guess_batch(in_flight: int, threads: int) -> int:
-    """Small batches while workers are idle, larger ones once all are busy."""
-    return 1 if in_flight < threads else 4
-
-
-def run_batch(payload: bytes, size: int) -> list[tuple[Any, BaseException | None]]:
-    """Run a batch on a worker; an error of one task does not end the others.
-
-    Args:
-        payload: The pickled function and list of tasks.
-        size: How many tasks there are, should they not be readable here.
-    """
-    try:
-        function, tasks = pickle.loads(payload)
-    except Exception as error:  # above all a plugin that is not installed here
-        lost = RuntimeError(f"the worker cannot load the task ({type(error).__name__}: {error}); install the same packages there")
-        return [(None, lost)] * size
-    done: list[tuple[Any, BaseException | None]] = []
-    for task in tasks:
-        try:
-            done.append((function(task), None))
-        except Exception as error:  # a task's error is its outcome
-            done.append((None, portable(error)))
-    return done
-
-
-def portable(error: Exception) -> BaseException:
-    """The error, or one that says the same where it does not survive the way to the client."""
-    try:
-        pickle.loads(pickle.dumps(error))
-    except Exception:  # an exception class may do anything when it is made again
-        return RuntimeError(f"{type(error).__name__}: {error}")
-    return error
-
-
-def _reason(future: object) -> BaseException:
-    error = future.exception() if getattr(future, "status", "") == "error" else None  # type: ignore[attr-defined]
-    return error if isinstance(error, BaseException) else RuntimeError("the task was cancelled")
+def _lost(batch: Batch) -> WorkerLost:
+    return WorkerLost(
+        f"its worker was lost {batch.lost} times while it ran, at last with nothing else running: most likely out of memory, or a "
+        "library crashed. Give workers more memory or fewer threads, and run again for what is missing."
+    )

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import multiprocessing
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lcnkit.backend.dask_backend import quiet_logs
 from lcnkit.backend.dask_pool import DaskPool
 from lcnkit.contracts import Backend, Pool
 from lcnkit.errors import ConfigError
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
     from distributed import Client
 
 log = logging.getLogger(__name__)
+
+#: So many workers may be lost with a task before it is given back, to be tried with less beside it.
+ALLOWED_FAILURES = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,20 +51,14 @@ class Local(Backend):
     def open(self) -> Iterator[Pool]:
         """See `lcnkit.contracts.Backend.open`."""
         with ExitStack() as stack:
-            clients: list[Client] = []
-
-            def connect() -> Client:
-                if not clients:
-                    clients.append(stack.enter_context(self._client()))
-                return clients[0]
-
-            yield DaskPool(connect, self.batch)
+            yield DaskPool(lambda: stack.enter_context(self._client()), self.batch)
 
     @contextmanager
     def _client(self) -> Iterator[Client]:
         from distributed import Client, LocalCluster
 
         workers = self.workers or available_cores()
+        _know_start_method()
         with (
             quiet_logs(),
             LocalCluster(  # type: ignore[no-untyped-call]
@@ -67,7 +66,7 @@ class Local(Backend):
                 threads_per_worker=self.threads,
                 memory_limit=self.memory_limit,
                 dashboard_address=self.dashboard or "127.0.0.1:0",
-                scheduler_kwargs={"dashboard": self.dashboard is not None},
+                scheduler_kwargs={"dashboard": self.dashboard is not None, "allowed_failures": ALLOWED_FAILURES},
                 silence_logs=logging.CRITICAL,
                 preload="lcnkit.backend.worker_preload",
             ) as cluster,
@@ -77,16 +76,10 @@ class Local(Backend):
             yield client
 
 
-@contextmanager
-def quiet_logs() -> Iterator[None]:
-    """Leave out what Dask says of its own doings: what goes wrong in a task reaches us as its outcome."""
-    logger = logging.getLogger("distributed")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
+def _know_start_method() -> None:
+    """Let workers start where we run in a process of joblib's: it has a start method that a process of ours does not know."""
+    if multiprocessing.get_start_method(allow_none=True) not in (None, *multiprocessing.get_all_start_methods()):
+        multiprocessing.set_start_method("spawn", force=True)
 
 
 def available_cores() -> int:

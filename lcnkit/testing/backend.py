@@ -19,6 +19,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
@@ -70,9 +71,29 @@ def give_none(number: int) -> None:
     """A function may have nothing to say."""
 
 
+def leave_file(path: str) -> None:
+    """Write a file."""
+    Path(path).write_text(path)
+
+
 def outcomes_in_order(outcomes: Iterable[Outcome[Any]]) -> list[Outcome[Any]]:
     """All outcomes by index."""
     return sorted(outcomes, key=lambda outcome: outcome.index)
+
+
+@dataclass(frozen=True)
+class Waits:
+    """A function that mostly waits, and lets others wait beside it; it gives the time that it began and ended."""
+
+    overlap: int = 4
+
+    def __call__(self, number: int) -> tuple[int, float, float]:
+        """The number, and when."""
+        if number == 3:
+            raise ValueError("3 is not wanted")
+        began = time.monotonic()
+        time.sleep(0.05)
+        return number, began, time.monotonic()
 
 
 class Counted:
@@ -151,6 +172,13 @@ class BackendContract(PluginContract):
         assert [outcome.index for outcome in outcomes] == list(range(12))
         assert [outcome.index for outcome in outcomes if outcome.error is not None] == [3]
 
+    def test_tasks_that_wait_may_wait_together(self, pool: Pool) -> None:
+        """A function with an ``overlap`` gives the same outcomes, of which several may be under way in one worker."""
+        outcomes = outcomes_in_order(pool.map(Waits(), range(30)))
+        assert [outcome.index for outcome in outcomes] == list(range(30))
+        assert [outcome.index for outcome in outcomes if isinstance(outcome.error, ValueError)] == [3]
+        assert [outcome.value[0] for outcome in outcomes if outcome.value] == [number for number in range(30) if number != 3]
+
     def test_nothing_is_a_value_too(self, pool: Pool) -> None:
         """A function that returns ``None`` has succeeded."""
         assert outcomes_in_order(pool.map(give_none, range(3))) == [Outcome(index) for index in range(3)]
@@ -179,6 +207,14 @@ class BackendContract(PluginContract):
         time.sleep(0.2)
         assert tasks.taken == taken, "tasks were taken after the iterator was closed"
         assert sorted(outcome.value or 0 for outcome in pool.map(Square(), range(4))) == [0, 1, 4, 9]
+
+    def test_a_folder_it_calls_shared_is_shared(self, pool: Pool, tmp_path: Path) -> None:
+        """What workers write there is seen here, and finding that out leaves nothing behind."""
+        shared = pool.shares(tmp_path)
+        assert list(tmp_path.iterdir()) == [], "asking left files in the folder"
+        if shared:
+            assert [outcome.error for outcome in pool.map(leave_file, [str(tmp_path / "file")])] == [None]
+            assert (tmp_path / "file").read_text() == str(tmp_path / "file")
 
     def test_starts_no_worker_before_the_first_map(self, backend: Backend) -> None:
         """A run that fails early, or only plans, pays for no cluster."""
