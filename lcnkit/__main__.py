@@ -1,8 +1,18 @@
-"""``python -m lcnkit``."""
+"""``python -m lcnkit``, and the command ``lcnkit``."""
 
+import signal
 import sys
 
 from lcnkit.cli import main
 
+
+def run() -> None:
+    """Run the command, and end the process with its exit status."""
+    status = main()
+    if status > 128:  # a signal ended the run, which has said so: another one must not cut its last words off
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.exit(status)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    run()

@@ -1,4 +1,4 @@
-"""The command line: ``python -m lcnkit [plan | plugins | index] [overrides]``."""
+"""The command line: ``python -m lcnkit [plan | retry | plugins | index] [overrides]``."""
 
 from __future__ import annotations
 
@@ -10,16 +10,18 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from lcnkit.errors import ConfigError, LcnkitError, UnknownName, did_you_mean, listing
+from lcnkit.errors import ConfigError, JobFailed, LcnkitError, UnknownName, did_you_mean, listing
+from lcnkit.interrupt import Terminated, terminable
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from lcnkit.plugins import Registry
+    from lcnkit.sharing import Sharing
 
 log = logging.getLogger("lcnkit")
 
-COMMANDS = ("run", "plan", "plugins", "index")
+COMMANDS = ("run", "plan", "retry", "plugins", "index")
 
 # Hydra's flags, and the values they take; `None`: any value.
 _FLAGS = ("-h", "--help", "--hydra-help", "--version", "--resolve", "-r", "--run", "-m", "--multirun", "-sc", "--shell-completion")
@@ -31,7 +33,7 @@ _VALUE_FLAGS: dict[str, tuple[str, ...] | None] = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; gives the exit status: 0 all chips, 1 nothing was done, 3 some chips failed, 130 interrupted."""
+    """Run the command; gives the exit status: 0 all chips, 1 nothing was done, 3 some chips failed, 130 and 143 interrupted."""
     try:
         arguments = sys.argv[1:] if arguments is None else arguments
         if arguments and arguments[0] == "index":  # the one command with flags of its own
@@ -57,10 +59,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 0
         if command == "index":
             raise ConfigError("`index` stands first: python -m lcnkit index ROOT [--output FILE]")
+        if command == "retry":
+            from lcnkit.cli_retry import retry
+
+            return retry(words, flags)
         # Hydra's parser takes what is no flag in one piece only.
         return _hydra(command, words, flags)
     except LcnkitError as error:
         return _fail(str(error))
+    except Terminated:
+        return _fail("Terminated. What is written is kept: the same command with the same output_dir goes on from here.", 143)
     except KeyboardInterrupt:
         return _fail("Interrupted. What is written is kept: the same command with the same output_dir goes on from here.", 130)
     except BrokenPipeError:  # the reader (head, less) has gone
@@ -127,30 +135,44 @@ def _hydra(command: str, overrides: list[str], flags: list[str]) -> int:
     """Let Hydra compose the configuration and call the task once, or once for each job of a sweep."""
     import hydra
 
+    from lcnkit.cli_run import logging_put_back, together
     from lcnkit.config import CONFIG_MODULE, CONFIG_NAME, normalise, register
     from lcnkit.config_errors import explain, explained
     from lcnkit.memory import keep_freed_memory
     from lcnkit.plugins import load_registry
+    from lcnkit.sharing import Sharing
 
     keep_freed_memory()
     registry = load_registry()
     register(registry)
     statuses: list[int] = []
+    sharing = Sharing(several=any(flag in ("-m", "--multirun") for flag in flags))
     named = any(override.lstrip("+").startswith(("strategy=", "experiment=")) for override in overrides)
-    inside = False
+    inside, here = False, os.getpid()
 
     def task(config: DictConfig) -> None:
         nonlocal inside
         inside = True  # and stays so where the task raises: what is raised then is no mistake in the configuration
-        statuses.append(_task(command, config, registry, strategy_named=named))
+        status = _task(command, config, registry, sharing, strategy_named=named)
+        statuses.append(status)
+        if status >= 128:
+            raise KeyboardInterrupt  # the other jobs of a sweep are not wanted either
+        if status and os.getpid() != here:  # a launcher's process: what it raises is all that comes back
+            raise JobFailed(f"a job of the sweep ended with exit status {status}; its folder has a log.")
         inside = False
 
     decorate: Callable[[Callable[[DictConfig], None]], Callable[[], None]] = hydra.main(
         version_base="1.3", config_path=f"pkg://{CONFIG_MODULE}", config_name=CONFIG_NAME
     )
     try:
-        with _arguments([*normalise(overrides), *flags]), _full_errors(), _logging_put_back(), explained(registry):
+        with terminable(), sharing, _arguments([*normalise(overrides), *flags]), _full_errors(), logging_put_back(), explained(registry):
             decorate(task)()
+    except JobFailed as error:
+        return _fail(str(error), 3)
+    except KeyboardInterrupt:
+        if not statuses or statuses[-1] < 128:
+            raise
+        return statuses[-1]
     except (ValueError, AttributeError, TypeError) as error:  # what Hydra and OmegaConf let through
         if inside:
             raise
@@ -159,40 +181,24 @@ def _hydra(command: str, overrides: list[str], flags: list[str]) -> int:
         if inside:
             raise
         return _fail(f"Cannot write the output folder {error.filename or ''}: {error.strerror or error}. Choose another with output_dir=PATH.")
-    return _together(statuses)
+    return together(statuses)
 
 
-def _together(statuses: list[int]) -> int:
-    """The status of a sweep: that of its jobs where they agree, else 3, some of it failed."""
-    return max(statuses, default=0) if len(set(statuses)) <= 1 else 3
-
-
-def _task(command: str, config: DictConfig, registry: Registry, *, strategy_named: bool) -> int:
+def _task(command: str, config: DictConfig, registry: Registry, sharing: Sharing, *, strategy_named: bool) -> int:
     """One run, or one plan, in the folder that Hydra gave it; the next job of a sweep goes on after a failed one."""
     from hydra.core.hydra_config import HydraConfig
 
-    from lcnkit.cli_help import plan_text, report_text, run_text
+    from lcnkit.cli_help import run_text
+    from lcnkit.cli_run import carry_out, make_plan
     from lcnkit.config import run_from
 
     try:
         run = replace(run_from(config, registry), output_dir=HydraConfig.get().runtime.output_dir)
         log.info("%s", run_text(run, registry, strategy_named=strategy_named))
-        if command == "plan":
-            from lcnkit.pipeline import plan_only
-
-            prepared, folder = plan_only(run, _notes(config))
-            log.info("%s", plan_text(prepared, folder))
-            return 0 if not prepared.failures else 3 if prepared.tasks else 1
-        from lcnkit.pipeline import prepare
-
-        report = prepare(run, _notes(config))
+        return (make_plan if command == "plan" else carry_out)(run, _notes(config), sharing)
     except LcnkitError as error:
         log.error("lcnkit: %s", error)
         return 1
-    log.info("%s", report_text(report))
-    if report.stopped:
-        log.error("lcnkit: %s", report.stopped)
-    return report.status
 
 
 def _notes(config: DictConfig) -> dict[str, str]:
@@ -216,21 +222,6 @@ def _arguments(arguments: list[str]) -> Iterator[None]:
         yield
     finally:
         sys.argv = before
-
-
-@contextmanager
-def _logging_put_back() -> Iterator[None]:
-    """Take away what Hydra sets up for a run, and close its file, for whoever calls `main` from a program."""
-    loggers = [logging.getLogger(), log]
-    before = [(logger.level, list(logger.handlers)) for logger in loggers]
-    try:
-        yield
-    finally:
-        for logger, (level, handlers) in zip(loggers, before, strict=True):
-            for handler in set(logger.handlers) - set(handlers):
-                handler.close()
-            logger.handlers[:] = handlers
-            logger.setLevel(level)
 
 
 @contextmanager

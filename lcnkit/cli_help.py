@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import textwrap
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 from lcnkit.errors import UnknownName, did_you_mean, listing
 from lcnkit.options import options_of
 from lcnkit.plugins import KINDS, Plugin, Registry, load_registry
+from lcnkit.terminal import counted
 
 if TYPE_CHECKING:
     from lcnkit.pipeline import Report
@@ -22,6 +24,7 @@ lcnkit: training-ready chips from STAC label collections and satellite time seri
   python -m lcnkit [KEY=VALUE ...]          make a data set (the demo, until dataset.root says otherwise)
   python -m lcnkit -m [KEY=V1,V2 ...]       a sweep: one data set for each combination
   python -m lcnkit plan [KEY=VALUE ...]     choose the acquisitions, write selection.parquet, read no pixel
+  python -m lcnkit retry OUTPUT ...         make the chips that failed, or that an interrupted run has left
   python -m lcnkit plugins [KIND|NAME ...]  every plugin with its options
   python -m lcnkit index ROOT [--help]      write the items of an archive or API into one stac-geoparquet file
 
@@ -42,10 +45,14 @@ Keys
   exporter=NAME         {exporter}
   backend=NAME          {backend}; then backend.workers=4
   output_dir=PATH       where the data set goes; overwrite=true replaces another one
+  retries=N             try again N times what failed for a passing reason: network, lost worker (2)
+  on_error=WORD         a chip that cannot be made: skip, raise (skip); raise stops the run
 
 Options of a plugin follow its kind: strategy.max_cloud=60 transform.reflectance.scale=10000.
 --cfg job prints the composed configuration, --config-dir DIR adds yours, --hydra-help tells of Hydra's flags.
-Exit status: 0 all chips, 1 nothing was done, 3 some chips failed (failures.csv), 130 interrupted.
+retry takes backend=NAME, backend.OPTION=VALUE, retries=N and on_error=WORD; all else is as it was.
+Ctrl-C finishes the chips under way, a second one stops at once; the same command, or retry, goes on.
+Exit status: 0 all chips, 1 nothing was done, 3 some chips failed (failures.csv), 130 interrupted, 143 terminated.
 """
 
 
@@ -99,7 +106,7 @@ def run_text(run: Run, registry: Registry, *, strategy_named: bool) -> str:
     return "\n".join(
         [
             f"data set   {run.dataset.root or ('the embedded demo' if run.dataset.demo else 'none')}",
-            f"strategy   {strategy}, {run.n_periods} periods, bands {bands}",
+            f"strategy   {strategy}, {counted(run.n_periods, 'period')}, bands {bands}",
             f"output     {run.output_dir}",
         ]
     )
@@ -111,12 +118,13 @@ def plan_text(prepared: Prepared, output: Path) -> str:
     present = sum(not frame.missing for frame in frames)
     size, exact = _bytes_to_read(prepared)
     lines = [
-        f"would read {len(prepared.tasks)} chips, {present} frames, {present * len(prepared.bands)} files, {'' if exact else 'about '}{_size(size)}",
-        f"missing    {len(frames) - present} frames" + (f", {len(prepared.dropped)} chips dropped" if prepared.dropped else ""),
+        f"would read {counted(len(prepared.tasks), 'chip')}, {counted(present, 'frame')}, {counted(present * len(prepared.bands), 'file')}, "
+        f"{'' if exact else 'about '}{_size(size)}",
+        f"missing    {counted(len(frames) - present, 'frame')}" + (f", {counted(len(prepared.dropped), 'chip')} dropped" if prepared.dropped else ""),
         f"plan       {output / 'selection.parquet'}; run it with plan={output / 'selection.parquet'}",
     ]
     if prepared.failures:
-        lines.insert(2, f"cannot do  {len(prepared.failures)} chips, first {prepared.failures[0].message}")
+        lines.insert(2, f"cannot do  {counted(len(prepared.failures), 'chip')}, first {prepared.failures[0].message}")
     return "\n".join(lines)
 
 
@@ -161,15 +169,18 @@ def report_text(report: Report) -> str:
         per_chip = 1000 * report.seconds["make"] / report.made
         work = ", ".join(f"{step} {1000 * seconds / report.made:.1f}" for step, seconds in report.seconds.items() if step not in ("plan", "make"))
         lines.append(f"time       plan {report.seconds['plan']:.1f} s, then {per_chip:.1f} ms a chip (work per chip, ms: {work})")
-    elif not report.made and not report.failures:
+    elif not report.made and not report.failures and not report.stopped:
         lines.append("nothing    to do: all chips are there (overwrite=true makes them anew)")
     if report.dropped:
-        lines.append(f"dropped    {report.dropped} chips with an empty period (when_empty=drop)")
+        lines.append(f"dropped    {counted(report.dropped, 'chip')} with an empty period (when_empty=drop)")
     if report.failures:
-        lines.append(f"failed     {len(report.failures)} chips, see {report.output / 'failures.csv'}; first: {report.failures[0].message}")
+        first = "" if report.stopped else f"; first: {report.failures[0].message}"  # what stopped the run is said last
+        lines.append(f"failed     {counted(len(report.failures), 'chip')}, see {report.output / 'failures.csv'}{first}")
     lines += [f"note       {hint}" for hint in report.hints]
     if chips:
-        lines.append(f"{'kept' if report.stopped else 'data set'}".ljust(11) + f"{chips} chips of {shape} in {report.output}")
+        lines.append(f"{'kept' if report.stopped else 'data set'}".ljust(11) + f"{counted(chips, 'chip')} of {shape} in {report.output}")
     else:
         lines.append(f"data set   none was made in {report.output}")
+    if report.failures or report.stopped:
+        lines.append(f"go on      with python -m lcnkit retry {shlex.quote(str(report.output))}")
     return "\n".join(lines)

@@ -44,6 +44,8 @@ class MaskRecipe:
     threshold: float | None
     classes: tuple[int, ...] = ()
     """The mask holds classes, and these are clouds; empty: it holds probabilities."""
+    overlap: int = 1
+    """Chips that a worker may have under way at once (`lcnkit.contracts.overlap_of`)."""
 
     def __call__(self, task: MaskTask) -> list[tuple[int, float, str]]:
         """Row, cloud cover (percent, NaN where it cannot be known) and what went wrong, of each candidate."""

@@ -28,7 +28,10 @@ _EXPERIMENT = re.compile(r"^experiment=")
 # An option that is a dict takes new keys: Hydra would only let those be changed that are there. `build` checks the option itself.
 _DICT_OPTION = re.compile(rf"^(?=({'|'.join(GROUPS)})\.[\w.]+=\{{)")
 #: Keys of the primary configuration that `Run` and `Source` take as they are.
-_KEYS = ("n_periods", "bands", "when_empty", "interval", "cloud", "cloud_threshold", "min_coverage", "chips", "plan", "output_dir", "overwrite")
+_KEYS = (
+    *("n_periods", "bands", "when_empty", "interval", "cloud", "cloud_threshold", "min_coverage", "chips", "plan"),
+    *("output_dir", "overwrite", "retries", "on_error", "pixel_cache"),
+)
 
 
 def register(registry: Registry) -> None:
@@ -130,6 +133,9 @@ def run_from(config: DictConfig, registry: Registry) -> Run:
         plan=None if values["plan"] is None else str(values["plan"]),
         output_dir=str(values["output_dir"]),
         overwrite=values["overwrite"],
+        retries=values["retries"],
+        on_error=values["on_error"],
+        pixel_cache=values["pixel_cache"],
     )
 
 

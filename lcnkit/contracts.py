@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, runtime_checkable
 
@@ -19,6 +19,9 @@ from lcnkit.model import Chip, Image, Interval, Item, Receipt, Sample
 
 if TYPE_CHECKING:
     import pandas as pd
+    from shapely import Geometry
+
+    from lcnkit.model.chip import LabelLinks
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -37,6 +40,9 @@ class Query:
     chip_ids: frozenset[str] = frozenset()
     """Ids of all chips of the label collection, also those this run leaves out: an item that was cut for one of
     them is no candidate of its neighbours."""
+    label_links: Callable[[Sequence[Geometry]], Sequence[LabelLinks]] | None = field(default=None, repr=False, compare=False)
+    """Given footprints, what the labels that lie there link to, of all the collection, also those this run leaves out: an
+    item that a label links to and that has its outline was cut for that chip, whatever its id. ``None``: only ids tell."""
 
 
 class Catalog(ABC):
@@ -116,6 +122,14 @@ def frames_wanted(strategy: Any, n_periods: int) -> int | None:
         return n_periods
     frames = getattr(strategy, "n_frames", None)
     return None if frames is None else int(frames)
+
+
+def overlap_of(function: Any) -> int:
+    """How many tasks of ``function`` a worker may have under way at once: its attribute ``overlap``, default 1.
+
+    More than one is for functions that mostly wait for a server. A pool may do with less.
+    """
+    return int(getattr(getattr(function, "__self__", function), "overlap", 1))
 
 
 class Reader(ABC):

@@ -13,6 +13,7 @@ from lcnkit.model import Receipt, Sample
 from lcnkit.options import build
 from lcnkit.output import MANIFEST, read_manifest
 from lcnkit.plugins import load_registry
+from lcnkit.terminal import counted
 
 
 def open_dataset(output: str | os.PathLike[str]) -> Samples:
@@ -76,7 +77,7 @@ class Samples(Sequence[Sample]):
         try:
             receipt = self._receipts[key]
         except IndexError as error:
-            raise IndexError(f"there is no sample {key}: the data set has {_counted(len(self), 'chip')}") from error
+            raise IndexError(f"there is no sample {key}: the data set has {counted(len(self), 'chip')}") from error
         return self._read(receipt)
 
     def __iter__(self) -> Iterator[Sample]:
@@ -91,23 +92,19 @@ class Samples(Sequence[Sample]):
     def __repr__(self) -> str:
         say, config = self.manifest, self.manifest["config"]
         seen = [entry for entry in say["classes"] if entry["pixels"] and entry["value"] != config["label"]["ignore_index"]]
-        periods = _counted(len(say["periods"]), "period")
+        periods = counted(len(say["periods"]), "period")
         lacking = say["counts"]["missing_frames"]
         rows = {
             "image": f"{' or '.join(say['shapes'][:3]) or 'none'}{' or others' * (len(say['shapes']) > 3)} (time, band, y, x)",
             **{name: f"{listing(source['bands'])} of {source['collection']}" for name, source in say["sources"].items()},
             "strategy": f"{config['strategy']['name']}, {periods}, {' to '.join(say['interval'])}",
-            "labels": f"{_counted(len(seen), 'class')} of {say['labels']['collection']}",
+            "labels": f"{counted(len(seen), 'class')} of {say['labels']['collection']}",
             "exporter": config["exporter"]["name"],
             "checksum": say["checksum"],
         }
         if lacking:
-            rows["missing"] = f"{_counted(lacking, 'frame')} without an acquisition"
+            rows["missing"] = f"{counted(lacking, 'frame')} without an acquisition"
         width = max(map(len, rows))
         return "\n".join(
-            [f"<lcnkit.Samples: {_counted(len(self), 'chip')} in {self.folder}>", *(f"  {name:<{width}}  {text}" for name, text in rows.items())]
+            [f"<lcnkit.Samples: {counted(len(self), 'chip')} in {self.folder}>", *(f"  {name:<{width}}  {text}" for name, text in rows.items())]
         )
-
-
-def _counted(number: int, word: str) -> str:
-    return f"{number} {word}" if number == 1 else f"{number} {word}{'es' if word.endswith('s') else 's'}"

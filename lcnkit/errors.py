@@ -43,6 +43,10 @@ class PlanError(SetupError):
     """A saved plan does not fit the run, or the plan must not go on (`when_empty=error`)."""
 
 
+class JobFailed(LcnkitError):
+    """A job of a sweep failed in another process, where it has said why."""
+
+
 class BackendError(SetupError):
     """The workers cannot be had, or cannot do this run: no scheduler, other versions, a plugin that is missing there."""
 
@@ -69,6 +73,10 @@ class UnreadableAsset(ChipError):
 
 class UnreachableAsset(UnreadableAsset):
     """A server did not answer, or not well (429, 5xx, a cut connection): it may do so later."""
+
+
+class WorkerLost(ChipError):
+    """The worker that made the chip was lost each time, most likely out of memory; the pool has tried again already, at last on its own."""
 
 
 class BadLabel(ChipError):

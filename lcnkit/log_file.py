@@ -11,6 +11,8 @@ class LogFile(logging.FileHandler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write the message; on a full or vanished disk, leave it out."""
+        if getattr(self, "_closed", False):  # threads that still read may have a last word; logging would open the file again for it
+            return
         try:
             super().emit(record)
         except OSError:  # the file is opened here, at the first message

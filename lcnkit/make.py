@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import threading
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -21,14 +22,20 @@ from lcnkit.labels import read_classes
 from lcnkit.model import Chip, Failure, Frame, Image, Receipt, Sample
 from lcnkit.model.sample import valid_of
 from lcnkit.output import guarded
+from lcnkit.raster.plane_cache import PlaneCache, keeping
 from lcnkit.raster.planes import fill_of
+from lcnkit.retries import is_passing
 from lcnkit.secrets import scrub
 from lcnkit.settings import LabelOptions
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+M = TypeVar("M")
+
 log = logging.getLogger(__name__)
+
+_WRITING = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -55,6 +62,14 @@ class Steps:
 
 
 @dataclass(frozen=True)
+class Gathered:
+    """A sample on its way to the client."""
+
+    sample: Sample
+    steps: Steps
+
+
+@dataclass(frozen=True)
 class Recipe:
     """Everything that the samples of a run have in common."""
 
@@ -67,36 +82,47 @@ class Recipe:
     label_attrs: dict[str, Any]
     exporter: Exporter
     folder: Path
+    overlap: int = 1
+    """Chips that a worker may have under way at once (`lcnkit.contracts.overlap_of`)."""
+    planes: PlaneCache | None = None
+    """Where planes are kept for the other runs of a sweep."""
 
     def __call__(self, task: Task) -> Receipt | Failure:
-        """Make one sample; a bad chip becomes a `Failure`.
+        """Make and write one sample; a bad chip becomes a `Failure`.
 
         Raises:
             OutputFull: Nothing more can be written, so the other chips need not be tried.
         """
         steps = Steps()
-        try:
-            return self._make(task, steps)
-        except OutputFull:
-            raise
-        except LcnkitError as error:
-            return Failure(task.chip.id, steps.current, type(error).__name__, scrub(str(error)))
-        except Exception as error:  # a plugin's mistake, or ours: it costs this chip, and is recorded in full
-            log.debug("chip %s: %s", task.chip.id, scrub(traceback.format_exc()))
-            return Failure(task.chip.id, steps.current, type(error).__name__, f"{scrub(str(error))} ({_place(error)})")
+        return _recorded(task.chip.id, steps, lambda: self._write(self.sample(task, steps), steps))
 
-    def _make(self, task: Task, steps: Steps) -> Receipt:
-        sample = self.sample(task, steps)
-        with steps.step("export"), guarded(self.folder, "write the samples"):
+    def gather(self, task: Task) -> Gathered | Failure:
+        """Make one sample for the client to write, where workers and client share no folder."""
+        steps = Steps()
+        return _recorded(task.chip.id, steps, lambda: Gathered(self.sample(task, steps), steps))
+
+    def write(self, gathered: Gathered) -> Receipt | Failure:
+        """Write what a worker has gathered; runs on the client.
+
+        Raises:
+            OutputFull: As for a worker that writes itself.
+        """
+        sample, steps = gathered.sample, gathered.steps
+        return _recorded(sample.chip_id, steps, lambda: self._write(sample, steps))
+
+    def _write(self, sample: Sample, steps: Steps) -> Receipt:
+        # Exporters are made for many processes, and need not stand many threads.
+        with steps.step("export"), _WRITING, guarded(self.folder, "write the samples"):
             receipt = self.exporter.write(sample, self.folder)
         return dataclasses.replace(receipt, seconds=steps.seconds)
 
     def sample(self, task: Task, steps: Steps) -> Sample:
         """Read and transform one chip."""
-        with steps.step("label"):
-            classes = read_classes(task.chip, self.label)
-        with steps.step("read"):
-            image = self._read(task)
+        with keeping(self.planes):
+            with steps.step("label"):
+                classes = read_classes(task.chip, self.label)
+            with steps.step("read"):
+                image = self._read(task)
         with steps.step("transform"):
             for transform in self.transforms:
                 image = _checked(transform.apply(image), image, transform)
@@ -134,11 +160,33 @@ class Recipe:
         return image if len(present) == len(task.frames) else spread(image, present, len(task.frames))
 
 
+def _recorded(chip_id: str, steps: Steps, make: Callable[[], M]) -> M | Failure:
+    """What is made, or why it cannot be: an error costs its chip only."""
+    try:
+        return make()
+    except OutputFull:
+        raise
+    except LcnkitError as error:
+        return Failure(chip_id, steps.current, type(error).__name__, scrub(str(error)), transient=is_passing(error))
+    except Exception as error:  # a plugin's mistake, or ours: it is recorded in full
+        log.debug("chip %s: %s", chip_id, scrub(traceback.format_exc()))
+        message = f"{scrub(str(error)) or 'no message'} ({_place(error)})"
+        return Failure(chip_id, steps.current, type(error).__name__, message, transient=is_passing(error))
+
+
 def _zeros(model: Image, task: Task) -> tuple[Image, NDArray[np.int64]]:
     shape = (len(task.frames), len(model.bands), *task.chip.grid.shape)
     values = _blank(shape, model.values.dtype.str)
-    missing = np.array([frame.missing for frame in task.frames])
-    return dataclasses.replace(model, values=values, valid=valid_of(values, model.nodata, missing)), _blank(shape[2:], "int64")
+    floats = np.issubdtype(values.dtype, np.floating)  # there, a mask takes no room of its own: values say it with NaN
+    missing = () if floats else tuple(frame.missing for frame in task.frames)
+    valid = _blank_valid(shape, model.values.dtype.str, model.nodata, missing)
+    return dataclasses.replace(model, values=values, valid=valid), _blank(shape[2:], "int64")
+
+
+@lru_cache(maxsize=8)
+def _blank_valid(shape: tuple[int, ...], dtype: str, nodata: float | None, missing: tuple[bool, ...]) -> NDArray[np.bool_]:
+    """The mask of zeros; samples differ in it by their missing frames only."""
+    return valid_of(_blank(shape, dtype), nodata, np.array(missing, dtype=bool) if missing else np.zeros(shape[0], dtype=bool))
 
 
 @lru_cache(maxsize=8)

@@ -14,6 +14,7 @@ from lcnkit.labels import LabelSet
 from lcnkit.model import Failure, Receipt
 from lcnkit.output import FAILURES, guarded, whole_file
 from lcnkit.periods import edges
+from lcnkit.secrets import scrub
 
 #: Libraries whose version can change pixels or files.
 _LIBRARIES = ("lcnkit", "numpy", "rasterio", "tifffile", "pandas", "xarray", "stackstac")
@@ -60,7 +61,7 @@ def checksum_of(receipts: Sequence[Receipt]) -> str:
 
 
 def write_failures(folder: Path, failures: Sequence[Failure]) -> None:
-    """Write ``failures.csv`` (chip, step, error, message, attempts); remove an earlier one where nothing failed."""
+    """Write ``failures.csv``, one row a chip, in their order; remove an earlier one where nothing failed."""
     path = folder / FAILURES
     with guarded(folder, "write the failures"):
         if not failures:
@@ -68,8 +69,11 @@ def write_failures(folder: Path, failures: Sequence[Failure]) -> None:
             return
         text = io.StringIO()
         table = csv.writer(text)
-        table.writerow(["chip_id", "step", "error", "message", "attempts"])
-        table.writerows([failure.chip_id, failure.step, failure.error, failure.message, failure.attempts] for failure in failures)
+        table.writerow(["chip_id", "step", "error", "attempts", "transient", "message"])
+        for failure in failures:
+            # Third-party errors run over several lines and may name URLs with a key in them.
+            message = scrub(" ".join(failure.message.split()))
+            table.writerow([failure.chip_id, failure.step, failure.error, failure.attempts, str(failure.transient).lower(), message])
         with whole_file(path) as file:
             file.write(text.getvalue().encode())
 

@@ -1,23 +1,26 @@
-"""Materialising: every planned sample made, written and accounted for."""
+"""Materialising: every planned sample made and written, or its failure recorded."""
 
 from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from itertools import count
 
 from lcnkit.contracts import Exporter, Outcome, Pool
-from lcnkit.errors import OutputError, OutputFull
-from lcnkit.make import Recipe, Task
-from lcnkit.manifest import manifest_of, write_failures
+from lcnkit.errors import BackendError, OutputFull
+from lcnkit.interrupt import Halt, interruptible
+from lcnkit.journal import OutputFolder
+from lcnkit.make import Gathered, Recipe, Task
 from lcnkit.model import Failure, Frame, Receipt
-from lcnkit.output import MANIFEST, OutputFolder, guarded, read_manifest, write_json
-from lcnkit.planning import Prepared
-from lcnkit.settings import Run
-from lcnkit.terminal import progress
+from lcnkit.output import guarded
+from lcnkit.planning import Prepared, overlap_for
+from lcnkit.raster.plane_cache import PlaneCache
+from lcnkit.retries import is_passing, pause
+from lcnkit.sharing import Sharing
+from lcnkit.terminal import Advance, counted, progress
 
 log = logging.getLogger(__name__)
 
@@ -35,35 +38,122 @@ class Made:
     """Work time by step, summed over workers."""
     stopped: str = ""
     """Why not every sample was tried, if so."""
+    signal: int = 0
+    """The signal that ended the run, if one did."""
+    shared: bool = True
+    """Whether workers see the output folder."""
 
 
-def materialise(prepared: Prepared, output: OutputFolder, pool: Pool) -> Made:
-    """Make every sample that is not there yet; each one is remembered as soon as it is written."""
+def materialise(prepared: Prepared, output: OutputFolder, sharing: Sharing) -> Made:
+    """Make every sample that is not there yet; each one is remembered as soon as it is written.
+
+    Failures for a passing reason get another round when all others had their turn, ``retries`` times.
+    """
+    verified = " (checksums verified)" if output.unfinished else ""
     result = Made(_finished_before(output, prepared))
     waiting = [task for task in prepared.tasks if task.chip.id not in result.kept]
     if result.kept:
-        log.info("resume     %d of %d chips are there already, %d to do", len(result.kept), len(prepared.tasks), len(waiting))
+        chips, are = counted(len(prepared.tasks), "chip"), "is" if len(result.kept) == 1 else "are"
+        log.info("resume     %d of %s %s there already%s, %d to do", len(result.kept), chips, are, verified, len(waiting))
+    if prepared.run.on_error == "raise" and prepared.failures:
+        result.stopped = _first_failure(prepared.failures[0])
+        return result
     if not waiting:
         return result
-    recipe = _recipe(prepared, output)
+    pool = sharing.pool(prepared.run.backend)
+    result.shared = pool.shares(output.path.absolute())
+    recipe = _recipe(prepared, output, _planes(prepared, sharing))
     if not result.kept:
         _reserve(recipe, waiting, output, pool)
-    with progress(len(waiting)) as advance, closing(pool.map(recipe, waiting)) as outcomes:
-        for outcome in outcomes:
-            made = _value(outcome, waiting)
-            if isinstance(made, OutputFull):
-                result.stopped = str(made)
-                break
-            if isinstance(made, Receipt):
-                output.record(made)
-                result.receipts[made.chip_id] = made
-                for step, seconds in made.seconds.items():
-                    result.seconds[step] = result.seconds.get(step, 0.0) + seconds
-            else:
-                log.warning("failed     %s at %s: %s", made.chip_id, made.step, made.message)
-                result.failures.append(made)
-            advance(isinstance(made, Failure))
+    with progress(len(waiting)) as advance, interruptible() as halt:
+        work = _Work(recipe, output, pool, halt, advance, result, prepared.run.retries, stop_at_failure=prepared.run.on_error == "raise")
+        try:
+            work.rounds(waiting)
+        except BackendError as error:  # the workers are gone, and no others can be had
+            if not result.receipts:
+                raise
+            halt.stop(str(error))
+        there, total = len(result.kept) + len(result.receipts), len(prepared.tasks)
+        result.signal = halt.signal
+        if halt and there < total:
+            result.stopped = f"{halt.reason}: {there} of {counted(total, 'chip')} are there." if halt.signal else halt.reason
     return result
+
+
+@dataclass
+class _Work:
+    """Rounds of tasks, until all are done or the run is to end."""
+
+    recipe: Recipe
+    output: OutputFolder
+    pool: Pool
+    halt: Halt
+    advance: Advance
+    result: Made
+    retries: int
+    stop_at_failure: bool
+
+    def rounds(self, tasks: Sequence[Task]) -> None:
+        """Every task once; then those that failed for a passing reason again, after a while."""
+        for attempt in count(1):
+            passing = self._round(tasks, attempt)
+            if passing and not self.halt:
+                seconds = pause(attempt)
+                log.info("retry      %s that failed for a passing reason, in %.0f s", counted(len(passing), "chip"), seconds)
+                self.halt.wait(seconds)
+            if self.halt or not passing:
+                self.result.failures += passing.values()
+                return
+            tasks = [task for task in tasks if task.chip.id in passing]
+
+    def _round(self, tasks: Sequence[Task], attempt: int) -> dict[str, Failure]:
+        """Every task once; gives the failures, by chip, that are worth another round."""
+        passing: dict[str, Failure] = {}
+        make: Callable[[Task], Receipt | Gathered | Failure] = self.recipe if self.result.shared else self.recipe.gather
+        with closing(self.pool.map(make, self.halt.until(tasks))) as outcomes:
+            for outcome in outcomes:
+                self.halt.under_way -= 1
+                made = self._kept(outcome, tasks)
+                if isinstance(made, Failure):
+                    made = replace(made, attempts=attempt)
+                    if made.transient and attempt <= self.retries:
+                        log.debug("failed     %s at %s, to be tried again: %s", made.chip_id, made.step, made.message)
+                        passing[made.chip_id] = made
+                        continue
+                    self._failed(made)
+                if made is not None:
+                    self.advance(isinstance(made, Failure))
+        return passing
+
+    def _kept(self, outcome: Outcome[Receipt | Gathered | Failure], tasks: Sequence[Task]) -> Receipt | Failure | None:
+        """The receipt, written into the journal, or the failure; ``None`` where the disk is full, which ends the run."""
+        try:
+            if isinstance(outcome.error, OutputFull):
+                raise outcome.error
+            made = _lost(outcome, tasks) if outcome.value is None else outcome.value
+            if isinstance(made, Gathered):
+                made = self.recipe.write(made)
+            if isinstance(made, Receipt):
+                self.output.record(made)
+                self.result.receipts[made.chip_id] = made
+                for step, seconds in made.seconds.items():
+                    self.result.seconds[step] = self.result.seconds.get(step, 0.0) + seconds
+            return made
+        except OutputFull as error:
+            self.halt.stop(str(error))
+            return None
+
+    def _failed(self, failure: Failure) -> None:
+        attempts = f" ({failure.attempts} attempts)" if failure.attempts > 1 else ""
+        self.result.failures.append(failure)
+        if self.stop_at_failure and not self.halt:  # then it is said when the run has ended
+            self.halt.stop(_first_failure(failure))
+        else:
+            log.warning("failed     %s at %s%s: %s", failure.chip_id, failure.step, attempts, failure.message)
+
+
+def _first_failure(failure: Failure) -> str:
+    return f"Stopped at the first chip that failed (on_error=raise): {failure.chip_id} at {failure.step}: {failure.message}"
 
 
 # So many chips are tried for a model of the others; where none can be made, samples find their place at the end.
@@ -87,79 +177,25 @@ def _reserve(recipe: Recipe, tasks: Sequence[Task], output: OutputFolder, pool: 
         log.warning("The data set will need %.1f GB, and %.1f GB are free in %s", needed / 1e9, free / 1e9, output.path)
 
 
-def _value(outcome: Outcome[Receipt | Failure], waiting: list[Task]) -> Receipt | Failure | OutputFull:
-    if isinstance(outcome.error, OutputFull):
-        return outcome.error
-    if outcome.value is None:
-        error = outcome.error
-        return Failure(waiting[outcome.index].chip.id, "backend", type(error).__name__, str(error) or "the worker was lost")
-    return outcome.value
+def _lost(outcome: Outcome[Receipt | Gathered | Failure], tasks: Sequence[Task]) -> Failure:
+    """The failure of a task that did not come back from its worker."""
+    error = outcome.error
+    message = str(error or "") or "the worker was lost"
+    return Failure(tasks[outcome.index].chip.id, "backend", type(error).__name__, message, transient=error is None or is_passing(error))
 
 
-def finish(
-    prepared: Prepared, output: OutputFolder, config: Mapping[str, Any], made: Made
-) -> tuple[list[Receipt], tuple[Failure, ...], tuple[str, ...]]:
-    """The finished data set in the order of the label collection: its receipts, its failures, and hints for the user.
-
-    Raises:
-        OutputFull: There is no room to finish; the samples are kept.
-    """
-    every = {**made.kept, **made.receipts}
-    receipts = [every[task.chip.id] for task in prepared.tasks if task.chip.id in every]
-    failures = _in_order(prepared, (*prepared.failures, *made.failures))
-    write_failures(output.path, failures)
-    if made.stopped or not (receipts or not failures):
-        return receipts, failures, ()
-    counts = {"chips": len(receipts), "failed": len(failures), "dropped": len(prepared.dropped), "missing_frames": _missing(receipts)}
-    about = {"name": prepared.source, "collection": prepared.collection, "bands": _bands(receipts, prepared)}
-    unchanged = manifest_of(config, prepared.labels, about, receipts, counts, prepared.plan.n_periods)
-    if _is_finished(output, unchanged):
-        return receipts, failures, _hints(unchanged, prepared.run)
-    with guarded(output.path, "finish the data set"):
-        receipts = prepared.run.exporter.finish(receipts, output.path)
-    manifest = manifest_of(config, prepared.labels, about, receipts, counts, prepared.plan.n_periods)
-    with guarded(output.path, "write the manifest"):
-        write_json(output.path / MANIFEST, manifest)
-    output.forget_state()
-    return receipts, failures, _hints(manifest, prepared.run)
+# GB of pixels that runs of a sweep keep for each other where sources are remote: 60,000 chips' bands of 256 x 256.
+_PIXEL_CACHE = 8.0
 
 
-def _is_finished(output: OutputFolder, manifest: Mapping[str, Any]) -> bool:
-    """Whether the folder holds this very data set already: then nothing is written again."""
-    try:
-        return bool(read_manifest(output.path) == manifest)
-    except OutputError:
-        return False
+def _planes(prepared: Prepared, sharing: Sharing) -> PlaneCache | None:
+    """Where the planes of this run are kept for the next; reading a local file again costs no more than keeping it."""
+    wanted = prepared.run.pixel_cache
+    size = (_PIXEL_CACHE if prepared.remote else 0.0) if wanted is None else wanted
+    return sharing.planes(int(size * 1e9)) if sharing.several and size else None
 
 
-def _missing(receipts: Sequence[Receipt]) -> int:
-    return sum(frame["item_id"] is None for receipt in receipts for frames in receipt.facts["frames"].values() for frame in frames)
-
-
-def _hints(manifest: Mapping[str, Any], run: Run) -> tuple[str, ...]:
-    """A class called "No Data" that is left among the classes would be trained as one."""
-    total = sum(entry["pixels"] for entry in manifest["classes"])
-    return tuple(
-        f"class {entry['value']}, {entry['name']!r}, is {entry['pixels'] / total:.1%} of the label pixels; label.ignore=[{entry['value']}] "
-        f"makes it {run.label.ignore_index}, which loss functions can skip"
-        for entry in manifest["classes"]
-        if entry["pixels"]
-        and str(entry["name"]).lower() in ("no data", "nodata", "unlabelled", "unlabeled")
-        and entry["value"] not in run.label.ignore
-    )
-
-
-def _bands(receipts: list[Receipt], prepared: Prepared) -> list[str]:
-    return list(receipts[0].facts["bands"][prepared.source]) if receipts else list(prepared.bands)
-
-
-def _in_order(prepared: Prepared, failures: Iterable[Failure]) -> tuple[Failure, ...]:
-    """Failures in the order of the chips, so that the same run writes the same file on every backend."""
-    place = {chip: number for number, chip in enumerate([*prepared.plan.chip_ids])}
-    return tuple(sorted(failures, key=lambda failure: (place.get(failure.chip_id, -1), failure.chip_id)))
-
-
-def _recipe(prepared: Prepared, output: OutputFolder) -> Recipe:
+def _recipe(prepared: Prepared, output: OutputFolder, planes: PlaneCache | None) -> Recipe:
     run, source = prepared.run, prepared.run.source
     names = prepared.labels.class_names
     return Recipe(
@@ -172,6 +208,8 @@ def _recipe(prepared: Prepared, output: OutputFolder) -> Recipe:
         label_attrs={"ignore_index": run.label.ignore_index, "class_names": {str(value): name for value, name in names.items()}},
         exporter=run.exporter,
         folder=output.path.absolute(),
+        overlap=overlap_for(remote=prepared.remote),
+        planes=planes,
     )
 
 

@@ -111,12 +111,16 @@ def nanoseconds(times: pd.Series | pd.DatetimeIndex) -> NDArray[np.int64]:
     return pd.DatetimeIndex(times).as_unit("ns").asi8
 
 
-def _intervals(table: pd.DataFrame) -> Iterator[tuple[NDArray[np.intp], np.datetime64, np.datetime64, int]]:
+def _intervals(table: pd.DataFrame) -> Iterator[tuple[NDArray[np.intp] | slice, np.datetime64, np.datetime64, int]]:
     """Rows that share an interval, with its start, end and number of periods; one group for most data sets."""
+    start, end, number = nanoseconds(table["interval_start"]), nanoseconds(table["interval_end"]), table["n_periods"].to_numpy()
+    if len(table) and all((column == column[0]).all() for column in (start, end, number)) and min(start[0], end[0]) > np.iinfo(np.int64).min:
+        yield slice(None), np.datetime64(int(start[0]), "ns"), np.datetime64(int(end[0]), "ns"), int(number[0])
+        return
     groups = table.groupby(["interval_start", "interval_end", "n_periods"], sort=False).indices
     for key, rows in groups.items():
-        start, end, n_periods = cast("tuple[pd.Timestamp, pd.Timestamp, int]", key)
-        yield np.asarray(rows), start.to_datetime64(), end.to_datetime64(), int(n_periods)
+        first, last, n_periods = cast("tuple[pd.Timestamp, pd.Timestamp, int]", key)
+        yield np.asarray(rows), first.to_datetime64(), last.to_datetime64(), int(n_periods)
 
 
 def _numbers(n_periods: int) -> range:

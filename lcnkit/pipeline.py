@@ -11,13 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lcnkit.claim import claim
 from lcnkit.errors import OutputFull
-from lcnkit.materialise import finish, materialise
+from lcnkit.finish import finish
+from lcnkit.journal import OutputFolder
+from lcnkit.materialise import materialise
 from lcnkit.model import Failure
-from lcnkit.output import OutputFolder, claim, guarded, whole_file
+from lcnkit.output import guarded, whole_file
 from lcnkit.planning import Prepared, make_plan
 from lcnkit.plugins import Registry, load_registry
 from lcnkit.settings import Run, describe_run
+from lcnkit.sharing import Sharing, shared
 
 
 @dataclass(frozen=True)
@@ -38,23 +42,28 @@ class Report:
     """Wall time of ``plan`` and ``make``; work time of each step, summed over workers."""
     stopped: str = ""
     """Why the run ended before its last chip, if it did."""
+    signal: int = 0
+    """The signal that ended it (SIGINT, SIGTERM), 0 where none did."""
     hints: tuple[str, ...] = ()
     """What a user may have overlooked."""
 
     @property
     def status(self) -> int:
-        """Exit status: 0 all chips, 1 nothing was done, 3 some chips failed."""
+        """Exit status: 0 all chips, 1 nothing was done, 3 some chips failed, 128 and its number where a signal ended the run."""
+        if self.signal:
+            return 128 + self.signal
         if not self.failures and not self.stopped:
             return 0
         return 3 if self.made + self.kept else 1
 
 
-def prepare(run: Run, notes: Mapping[str, str] | None = None) -> Report:
+def prepare(run: Run, notes: Mapping[str, str] | None = None, sharing: Sharing | None = None) -> Report:
     """Turn a label collection into training-ready samples, and account for every chip.
 
     Args:
         run: What to make, from `lcnkit.compose` or built by hand.
         notes: Texts to keep in the output folder once it may be written, by relative path.
+        sharing: What other runs of a sweep have made already, and what this one leaves for the next.
 
     Raises:
         SetupError: The run cannot start: its data, its options or its output folder are not as they must be.
@@ -62,11 +71,11 @@ def prepare(run: Run, notes: Mapping[str, str] | None = None) -> Report:
     registry = load_registry()
     config = _describe(run, registry)
     started = time.perf_counter()
-    with claim(Path(run.output_dir), config, overwrite=run.overwrite) as output, run.backend.open() as pool:
+    with claim(Path(run.output_dir), config, overwrite=run.overwrite) as output, shared(sharing) as common:
         _keep(output, notes)
-        plan = make_plan(run, output, pool, registry)  # labels, candidates, selection; written before the first pixel is read
+        plan = make_plan(run, output, registry, common)  # labels, candidates, selection; written before the first pixel is read
         planned = time.perf_counter()
-        made = materialise(plan, output, pool)  # read, transform, export; on workers
+        made = materialise(plan, output, common)  # read, transform, export; on workers
         try:
             receipts, failures, hints = finish(plan, output, config, made)
         except OutputFull as error:
@@ -81,16 +90,17 @@ def prepare(run: Run, notes: Mapping[str, str] | None = None) -> Report:
         shapes=tuple(sorted({tuple(shape) for receipt in receipts for shape in receipt.shapes.values()})),
         seconds={"plan": planned - started, "make": time.perf_counter() - planned, **made.seconds},
         stopped=made.stopped,
+        signal=made.signal,
         hints=hints,
     )
 
 
-def plan_only(run: Run, notes: Mapping[str, str] | None = None) -> tuple[Prepared, Path]:
+def plan_only(run: Run, notes: Mapping[str, str] | None = None, sharing: Sharing | None = None) -> tuple[Prepared, Path]:
     """The first half of `prepare`: choose, write ``selection.parquet``, and stop before the first pixel."""
     registry = load_registry()
-    with claim(Path(run.output_dir), _describe(run, registry), overwrite=run.overwrite) as output, run.backend.open() as pool:
+    with claim(Path(run.output_dir), _describe(run, registry), overwrite=run.overwrite) as output, shared(sharing) as common:
         _keep(output, notes)
-        return make_plan(run, output, pool, registry), output.path
+        return make_plan(run, output, registry, common), output.path
 
 
 def _keep(output: OutputFolder, notes: Mapping[str, str] | None) -> None:

@@ -45,7 +45,7 @@ def save_plan(plan: Plan, path: Path) -> None:
         # What pandas gives back as `attrs` and writes again; not the chips, which an edited plan may hold fewer of.
         _ATTRS: json.dumps({"lcnkit": about}),
     }
-    with whole_file(path) as file:
+    with whole_file(path, durable=True) as file:
         pq.write_table(table.replace_schema_metadata(metadata), file, compression="zstd")
 
 

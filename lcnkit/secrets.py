@@ -63,8 +63,8 @@ def reference(kind: str, *name: str) -> str:
     return text
 
 
-def resolve(text: str) -> str:
-    """The secret that a reference means. Use it at once, and keep it nowhere.
+def resolve(text: str, where: str = "catalog.secret") -> str:
+    """The secret that a reference means, ``where`` being the option that holds it. Use it at once, and keep it nowhere.
 
     Raises:
         ConfigError: There is no such secret, or it cannot be sent.
@@ -73,7 +73,7 @@ def resolve(text: str) -> str:
     found = os.environ.get(name) if kind == "env" else _from_keyring(name)
     if not found or not found.strip():
         what = f"The environment variable {name}" if kind == "env" else f"The keyring entry {name}"
-        raise ConfigError(f"{what} is not set; it is to hold the secret that catalog.secret={text} refers to.")
+        raise ConfigError(f"{what} is not set; it is to hold the secret that {where}={text} refers to.")
     secret = found.strip()
     if not secret.isprintable() or not secret.isascii():
         raise ConfigError(f"The secret that {text} refers to has characters that cannot be sent: line breaks, or letters outside ASCII.")

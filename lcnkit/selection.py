@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lcnkit.candidates import with_columns
 from lcnkit.contracts import Strategy
 from lcnkit.errors import LcnkitError, PlanError, PluginError, listing
 from lcnkit.model import Chip, Frame
@@ -42,7 +43,7 @@ def choose(strategy: Strategy, candidates: pd.DataFrame, name: str) -> pd.DataFr
     columns = {column: candidates[column].to_numpy(copy=True) for column in ("selected", "rank", "period")}
     reason = np.where(inside, "", "outside the interval").astype(object)
     if inside.any():
-        answer = _answer(strategy, candidates[inside], name)
+        answer = _answer(strategy, candidates.copy() if inside.all() else candidates[inside], name)
         for column, values in columns.items():
             if column in answer.columns:
                 values[inside] = _whole_numbers(answer[column], name)
@@ -54,15 +55,20 @@ def choose(strategy: Strategy, candidates: pd.DataFrame, name: str) -> pd.DataFr
         raise PluginError(f"The strategy {name!r} selected {listing(candidates.loc[outside, 'item_id'], 3)}, which are in no period of the interval.")
     silent = reason == ""
     reason[silent] = np.where(columns["selected"][silent], f"chosen by {name}", f"not chosen by {name}")
-    return candidates.assign(**columns, reason=reason)
+    return with_columns(candidates, **columns, reason=reason)
 
 
 def _answer(strategy: Strategy, given: pd.DataFrame, name: str) -> pd.DataFrame:
-    """What the strategy returns, its rows in the order that they were given."""
+    """What the strategy returns, its rows in the order that they were given.
+
+    Args:
+        given: A table that nobody else has: some strategy may write into it.
+    """
     import pandas as pd
 
+    index = given.index
     try:
-        answer = strategy.select(given.copy())
+        answer = strategy.select(given)
     except LcnkitError:
         raise
     except Exception as error:  # somebody else's code: what went wrong is said in one line, and in full in the log
@@ -72,9 +78,11 @@ def _answer(strategy: Strategy, given: pd.DataFrame, name: str) -> pd.DataFrame:
         raise PluginError(f"The strategy {name!r} must return the candidate table; it returned {type(answer).__name__}.")
     if "selected" not in answer.columns:
         raise PluginError(f"The strategy {name!r} must fill the column `selected`; it returned the columns {listing(map(str, answer.columns))}.")
-    if len(answer) != len(given) or not answer.index.is_unique or not answer.index.isin(given.index).all():
-        raise PluginError(f"The strategy {name!r} was given {len(given)} rows and returned {len(answer)}: it must keep every row and the index.")
-    return answer.reindex(given.index)
+    if answer.index.equals(index):
+        return answer
+    if len(answer) != len(index) or not answer.index.is_unique or not answer.index.isin(index).all():
+        raise PluginError(f"The strategy {name!r} was given {len(index)} rows and returned {len(answer)}: it must keep every row and the index.")
+    return answer.reindex(index)
 
 
 def _whole_numbers(column: pd.Series, name: str) -> NDArray[np.int64]:
@@ -150,23 +158,27 @@ def _nearest(usable: pd.DataFrame, gaps: pd.DataFrame) -> pd.DataFrame:
 
 def frames_by_chip(table: pd.DataFrame, chips: Sequence[Chip], n_periods: int, shape: Shape) -> Iterator[tuple[Chip, tuple[Frame, ...]]]:
     """The frames of each chip that has candidates, in order of period and time; missing ones included."""
-    selected = table[table["selected"]].sort_values(["period", "datetime", "item_id"])
+    selected = table.loc[table["selected"], ["chip_id", "period", "datetime", "item_id", "item_href", "cloud_cover"]]
+    selected = selected.sort_values(["period", "datetime", "item_id"])
     rows_of: dict[str, list[Frame]] = {}
-    columns = (selected[name] for name in ("chip_id", "period", "item_id", "item_href", "cloud_cover"))
+    columns = (selected[name].tolist() for name in ("chip_id", "period", "item_id", "item_href", "cloud_cover"))
     times = selected["datetime"].dt.tz_localize(None).to_numpy(dtype="datetime64[ns]")
     for chip_id, period, item_id, href, cloud, time in zip(*columns, times, strict=True):
-        rows_of.setdefault(chip_id, []).append(Frame(int(period), time, item_id, href, float(cloud)))
+        rows_of.setdefault(chip_id, []).append(Frame(period, time, item_id, href, cloud))
     for chip in chips:
         frames = rows_of.get(chip.id, [])
         yield chip, tuple(_padded(frames, chip, n_periods, shape))
 
 
 def _padded(frames: list[Frame], chip: Chip, n_periods: int, shape: Shape) -> list[Frame]:
-    centres = middle(chip.interval.start, chip.interval.end, n_periods, np.arange(1, n_periods + 1))
     if shape.by_period:
         filled = {frame.period for frame in frames}
-        gaps = [Frame(period, centres[period - 1]) for period in range(1, n_periods + 1) if period not in filled]
-        return sorted([*frames, *gaps], key=lambda frame: (frame.period, frame.time))
+        gaps = [period for period in range(1, n_periods + 1) if period not in filled]
+        if not gaps:
+            return frames
+        centres = middle(chip.interval.start, chip.interval.end, n_periods, np.array(gaps))
+        missing = [Frame(period, centre) for period, centre in zip(gaps, centres, strict=True)]
+        return sorted([*frames, *missing], key=lambda frame: (frame.period, frame.time))
     short = 0 if shape.n_frames is None else max(0, shape.n_frames - len(frames))
     # Such a rule has no place for a missing frame: it goes to the end, dated by the end of the interval.
     return [*sorted(frames, key=lambda frame: (frame.time, frame.item_id)), *[Frame(0, chip.interval.end - np.timedelta64(1, "ns"))] * short]

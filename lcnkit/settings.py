@@ -16,6 +16,7 @@ from lcnkit.model import Interval
 
 WhenEmpty = Literal["pad", "drop", "nearest", "error"]
 Cloud = Literal["auto", "metadata", "mask"]
+OnError = Literal["skip", "raise"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,6 +133,12 @@ class Run:
     output_dir: str = "outputs/lcnkit"
     overwrite: bool = False
     """Replace what an output folder holds of another configuration."""
+    retries: int = 2
+    """How often a chip is tried again that failed for a passing reason: the network, a busy server, a lost worker."""
+    on_error: OnError = "skip"
+    """A chip that cannot be made: skip (record it and go on), raise (stop the run; what is written is kept)."""
+    pixel_cache: float | None = None
+    """GB on this machine's disk for pixels that later runs of a sweep will want; ``None``: 8 where sources are remote, else none."""
 
     def __post_init__(self) -> None:
         if isinstance(self.n_periods, bool) or not isinstance(self.n_periods, int) or self.n_periods < 1:
@@ -147,6 +154,11 @@ class Run:
             raise ConfigError("chips is an empty list; name at least one chip, or leave it out for all (chips=null)")
         if not isinstance(self.overwrite, bool):
             raise ConfigError(f"overwrite is {self.overwrite!r}; it must be true or false")
+        if isinstance(self.retries, bool) or not isinstance(self.retries, int) or self.retries < 0:
+            raise ConfigError(f"retries is {self.retries!r}; it must be a whole number, 0 for none")
+        _one_of("on_error", self.on_error, get_args(OnError))
+        if self.pixel_cache is not None:
+            _within("pixel_cache", self.pixel_cache, float("inf"))
         if len(self.sources) != 1:
             raise ConfigError(f"a run has one source for now; this one has {len(self.sources)}")
 
@@ -214,7 +226,8 @@ def as_chips(value: Any) -> int | tuple[str, ...] | None:
 def describe_run(run: Run, names: Mapping[str, str]) -> dict[str, Any]:
     """What decides the contents of a data set, as plain JSON values.
 
-    The backend, the output folder and whether it may be overwritten are left out: they change nothing.
+    The backend, retries, what is done about errors, the output folder and whether it may be overwritten are left out: they
+    change nothing.
 
     Args:
         names: Registered plugin names by import path of their classes.

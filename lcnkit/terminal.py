@@ -21,6 +21,11 @@ Advance = Callable[[bool], None]
 """Called after each chip with whether it failed."""
 
 
+def counted(number: int, word: str, words: str | None = None) -> str:
+    """A number and what it counts: ``1 chip``, ``2 chips``; ``words`` where the plural is not made with an s."""
+    return f"{number} {word if number == 1 else words or word + ('es' if word.endswith('s') else 's')}"
+
+
 @lru_cache(maxsize=1)
 def console() -> Console:
     """The console on standard error; one for the bar and for messages, so that neither tears the other."""

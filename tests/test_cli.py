@@ -16,7 +16,8 @@ import pytest
 import yaml
 
 import lcnkit
-from lcnkit.cli import _together, main
+from lcnkit.cli import main
+from lcnkit.cli_run import together
 from lcnkit.terminal import console
 from lcnkit.testing.archives import TinyArchive
 
@@ -123,7 +124,7 @@ class TestRun:
         assert lcn("chips=1", "--config-dir", str(tmp_path / "mine"), "+experiment=two") == 0
         assert "none was named" not in lcn.err
         assert lcn("chips=1", "experiment=two", f"--config-dir={tmp_path / 'mine'}", "plan", "overwrite=true") == 0
-        assert "would read 1 chips, 2 frames, 2 files" in lcn.err
+        assert "would read 1 chip, 2 frames, 2 files" in lcn.err
 
 
 class TestPlan:
@@ -202,7 +203,7 @@ class TestMistakes:
             ("--cfg nothing", "--cfg needs one of job, hydra, all, and has nothing"),
             ("--config-dir /no/such", "/no/such"),
             ("--config-name nothing", "There is no configuration 'nothing'"),
-            ("plam", "There is no command 'plam'; there is run, plan, plugins, index. Did you mean 'plan'"),
+            ("plam", "There is no command 'plam'; there is run, plan, retry, plugins, index. Did you mean 'plan'"),
             ("n_periods=3 n_periods", "There is no command 'n_periods'.*Options have the form key=value"),
             ("plugins strategi", "There is no kind or plugin 'strategi'.*Did you mean 'strategy'"),
         ],
@@ -300,6 +301,6 @@ class TestOtherCommands:
         assert len(wrong.stderr.splitlines()) == 1
 
 
-@pytest.mark.parametrize(("statuses", "together"), [([], 0), ([0, 0], 0), ([1, 1], 1), ([3], 3), ([0, 1], 3), ([0, 3], 3), ([1, 3], 3)])
-def test_status_of_a_sweep(statuses, together):
-    assert _together(statuses) == together
+@pytest.mark.parametrize(("statuses", "status"), [([], 0), ([0, 0], 0), ([1, 1], 1), ([3], 3), ([0, 1], 3), ([0, 3], 3), ([1, 3], 3)])
+def test_status_of_a_sweep(statuses, status):
+    assert together(statuses) == status

@@ -200,8 +200,8 @@ def test_what_a_source_is_called(collection, name):
 
 # What is misspelt, or has the wrong type, and the words that say so.
 MISTAKES = [
-    ("n_period=3", "Did you mean 'n_periods'?"),
-    ("++n_period=3", "Did you mean 'n_periods'?"),
+    ("n_period=3", "Did you mean 'n_periods'"),
+    ("++n_period=3", "Did you mean 'n_periods'"),
     ("+n_periods=3", "'n_periods' is there already: leave the + out"),
     ("~n_periods", "leave ~n_periods out"),
     ("backed.workers=2", "Did you mean 'backend'?"),

@@ -12,12 +12,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import xxhash
 
+from lcnkit.claim import claim, differences
 from lcnkit.cli import main
 from lcnkit.errors import OutputError, OutputFull, PlanError
+from lcnkit.journal import OutputFolder
 from lcnkit.log_file import LogFile
 from lcnkit.model import Receipt
-from lcnkit.output import STATE, OutputFolder, claim, differences, guarded, read_manifest, whole_file, write_json
+from lcnkit.output import STATE, guarded, read_manifest, whole_file, write_json
 from lcnkit.terminal import console
 from lcnkit.testing.archives import TinyArchive
 
@@ -28,7 +31,8 @@ def receipt(folder: Path, chip_id: str, size: int = 10, offset: int = 0, file: s
     """A receipt whose file is there in full length."""
     path = folder / (file or f"{chip_id}.bin")
     path.write_bytes(bytes(offset + size))
-    return Receipt(chip_id, path.name, size, "xxh3_128:0", offset, {"s2": (1, 2, 3, 4)}, {"pixels": {"1": 5}})
+    checksum = f"xxh3_128:{xxhash.xxh3_128_hexdigest(bytes(size))}"
+    return Receipt(chip_id, path.name, size, checksum, offset, {"s2": (1, 2, 3, 4)}, {"pixels": {"1": 5}})
 
 
 def tree(folder: Path) -> dict[str, bytes]:
@@ -94,7 +98,7 @@ class TestClaim:
 
     def test_another_process_is_refused(self, tmp_path):
         code = (
-            "import sys; from pathlib import Path; from lcnkit.output import claim; from lcnkit.errors import OutputError\n"
+            "import sys; from pathlib import Path; from lcnkit.claim import claim; from lcnkit.errors import OutputError\n"
             "try:\n"
             "    with claim(Path(sys.argv[1]), {}, overwrite=True): print('taken')\n"
             "except OutputError as error: print(error)"
@@ -105,7 +109,7 @@ class TestClaim:
 
         with claim(tmp_path, CONFIG, overwrite=False) as folder:
             folder.record(receipt(tmp_path, "A"))
-            assert second().startswith(f"Another run is using {tmp_path}. Wait for it to end")
+            assert second().startswith(f"Another run is using {tmp_path}: process {os.getpid()} of ")
             assert list(folder.receipts()) == ["A"], "overwrite=true of another process has not touched it"
         assert second() == "taken\n"
 
@@ -161,7 +165,7 @@ class TestClaim:
             (tmp_path / name).write_text("old")
         with claim(tmp_path, CONFIG, overwrite=True) as folder:
             assert not folder.resumed
-            assert sorted(tree(tmp_path)) == [".lcnkit/lock", ".lcnkit/run.json", "notes.txt", "photos/cat.jpg"]
+            assert sorted(tree(tmp_path)) == [".lcnkit/lock", ".lcnkit/owner.json", ".lcnkit/run.json", "notes.txt", "photos/cat.jpg"]
         assert (tmp_path.parent / "outside.bin").read_text() == "keep"
 
     def test_overwrite_of_an_interrupted_run(self, tmp_path):
@@ -174,7 +178,7 @@ class TestClaim:
             part.write_bytes(b"part")
         with claim(tmp_path, {"other": 1}, overwrite=True) as folder:
             assert folder.receipts() == {}
-            assert sorted(tree(tmp_path)) == [".lcnkit/lock", ".lcnkit/run.json", "0.tar"] or not (tmp_path / "shards").exists()
+            assert sorted(tree(tmp_path)) == [".lcnkit/lock", ".lcnkit/owner.json", ".lcnkit/run.json", "0.tar"] or not (tmp_path / "shards").exists()
 
     @pytest.mark.parametrize("name", ["items.pkl", "manifest.json", "selection.parquet", "items/x.npz"])
     def test_somebody_elses_files_are_not_touched(self, tmp_path, name):

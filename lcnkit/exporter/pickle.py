@@ -61,7 +61,7 @@ class Pickle(Exporter):
         """See `lcnkit.contracts.Exporter.finish`."""
         offsets = _offsets(receipts)
         if receipts and all(receipt.file == WHOLE for receipt in receipts) and [receipt.offset for receipt in receipts] == offsets[:-1]:
-            _close(folder, offsets[-1])
+            _close(folder, offsets)
         else:
             _string_together(receipts, folder)
         return [replace(receipt, file=FILE, offset=offset) for receipt, offset in zip(receipts, offsets[:-1], strict=True)]
@@ -82,11 +82,17 @@ def _offsets(receipts: Sequence[Receipt]) -> list[int]:
     return offsets
 
 
-def _close(folder: Path, end: int) -> None:
-    """The file that workers wrote into is whole: end it, and give it its name."""
+def _close(folder: Path, offsets: Sequence[int]) -> None:
+    """The file that workers wrote into is whole: end it, and give it its name.
+
+    The few bytes between samples are written again: no checksum covers them, and the machine may have gone down meanwhile.
+    """
     with (folder / WHOLE).open("r+b") as file:
-        file.truncate(end)
-        file.seek(end)
+        file.write(HEAD)
+        for end in offsets[1:]:
+            file.seek(end - len(APPEND))
+            file.write(APPEND)
+        file.truncate(offsets[-1])
         file.write(STOP)
     os.replace(folder / WHOLE, folder / FILE)
     (folder / SLOTS).unlink(missing_ok=True)

@@ -44,7 +44,7 @@ def slot_of(chip_id: str, folder: Path) -> tuple[int, int] | None:
     path = folder / SLOTS
     try:
         return _slots(str(path), os.stat(path).st_mtime_ns).get(chip_id)
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError, AttributeError, TypeError):  # absent, or what a crash has made of it
         return None
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from lcnkit.hookspecs import hookimpl
-from lcnkit.strategy.ranking import Candidates, Groups, check_max_cloud, ordinal, percent, why_not_eligible, with_choice
+from lcnkit.strategy.ranking import Candidates, Groups, check_max_cloud, ordinal, percent, why_not_eligible, with_choice, worded
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,9 +33,12 @@ class All:
         rank = np.zeros(len(candidates), np.int64)
         rank[groups.rows] = groups.place
         reason = why_not_eligible(found, self.max_cloud)
-        facts = zip(groups.place.tolist(), groups.size[groups.group].tolist(), found.cloud[groups.rows].tolist(), strict=True)
-        reason[groups.rows] = [f"{ordinal(place)} of {size} in time, all are kept ({percent(cloud)})" for place, size, cloud in facts]
+        reason[groups.rows] = worded(_why, groups.place, groups.size[groups.group], found.cloud[groups.rows])
         return with_choice(candidates, rank, rank > 0, reason)
+
+
+def _why(place: int, size: int, cloud: float) -> str:
+    return f"{ordinal(place)} of {size} in time, all are kept ({percent(cloud)})"
 
 
 @hookimpl

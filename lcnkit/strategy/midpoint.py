@@ -9,7 +9,7 @@ import numpy as np
 
 from lcnkit.hookspecs import hookimpl
 from lcnkit.periods import DAY, middles_of
-from lcnkit.strategy.ranking import Candidates, Groups, check_max_cloud, percent, why_not_eligible, with_choice
+from lcnkit.strategy.ranking import Candidates, Groups, check_max_cloud, percent, why_not_eligible, with_choice, worded
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,20 +41,14 @@ class Midpoint:
         rank = np.zeros(len(candidates), np.int64)
         rank[groups.rows] = groups.place
         reason = why_not_eligible(found, self.max_cloud)
-        facts = zip(
-            groups.place.tolist(),
-            groups.size[groups.group].tolist(),
-            found.period[groups.rows].tolist(),
-            (away[groups.rows] / DAY).tolist(),
-            found.cloud[groups.rows].tolist(),
-            strict=True,
-        )
-        reason[groups.rows] = [
-            ("nearest" if place == 1 else f"only number {place}")
-            + f" of {size} to the middle of period {period} ({days:.1f} days away, {percent(cloud)})"
-            for place, size, period, days, cloud in facts
-        ]
+        rows = groups.rows
+        reason[rows] = worded(_why, groups.place, groups.size[groups.group], found.period[rows], away[rows] / DAY, found.cloud[rows])
         return with_choice(candidates, rank, rank == 1, reason)
+
+
+def _why(place: int, size: int, period: int, days: float, cloud: float) -> str:
+    first = "nearest" if place == 1 else f"only number {place}"
+    return f"{first} of {size} to the middle of period {period} ({days:.1f} days away, {percent(cloud)})"
 
 
 @hookimpl

@@ -17,6 +17,7 @@ from lcnkit.strategy.ranking import (
     percent,
     why_not_eligible,
     with_choice,
+    worded,
 )
 
 if TYPE_CHECKING:
@@ -50,12 +51,11 @@ class MinCC:
         rank = np.zeros(len(candidates), np.int64)
         rank[groups.rows] = groups.place
         reason = why_not_eligible(found, self.max_cloud)
-        facts = zip(groups.place.tolist(), groups.size[groups.group].tolist(), found.cloud[groups.rows].tolist(), strict=True)
-        reason[groups.rows] = [
-            f"{ordinal(place)} clearest of {size} ({percent(cloud)})" + (f", only {self.k} are kept" if place > self.k else "")
-            for place, size, cloud in facts
-        ]
+        reason[groups.rows] = worded(self._why, groups.place, groups.size[groups.group], found.cloud[groups.rows])
         return with_choice(candidates, rank, (rank > 0) & (rank <= self.k), reason)
+
+    def _why(self, place: int, size: int, cloud: float) -> str:
+        return f"{ordinal(place)} clearest of {size} ({percent(cloud)})" + (f", only {self.k} are kept" if place > self.k else "")
 
 
 @hookimpl

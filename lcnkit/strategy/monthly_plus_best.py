@@ -22,6 +22,7 @@ from lcnkit.strategy.ranking import (
     why_clearest,
     why_not_eligible,
     with_choice,
+    worded,
 )
 
 if TYPE_CHECKING:
@@ -67,14 +68,13 @@ class MonthlyPlusBest:
         selected = monthly | ((place_in_rest > 0) & (place_in_rest <= self.best))
 
         reason = why_not_eligible(found, self.max_cloud)
-        names = np.datetime_as_string(month[monthly_rows]).tolist()
-        facts = zip(months.size.tolist(), names, found.cloud[monthly_rows].tolist(), n_equal.tolist(), strict=True)
-        reason[monthly_rows] = [why_clearest(*fact) for fact in facts]
-        reason[rest.rows] = [
-            f"{ordinal(place)} clearest of the rest ({percent(cloud)})" + (f", only {self.best} are kept" if place > self.best else "")
-            for place, cloud in zip(rest.place.tolist(), found.cloud[rest.rows].tolist(), strict=True)
-        ]
+        names = np.datetime_as_string(month[monthly_rows]).astype(object)
+        reason[monthly_rows] = worded(why_clearest, months.size, names, found.cloud[monthly_rows], n_equal)
+        reason[rest.rows] = worded(self._why_of_the_rest, rest.place, found.cloud[rest.rows])
         return with_choice(candidates, rank, selected, reason)
+
+    def _why_of_the_rest(self, place: int, cloud: float) -> str:
+        return f"{ordinal(place)} clearest of the rest ({percent(cloud)})" + (f", only {self.best} are kept" if place > self.best else "")
 
 
 @hookimpl

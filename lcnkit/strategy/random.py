@@ -9,7 +9,7 @@ import numpy as np
 
 from lcnkit.errors import ConfigError
 from lcnkit.hookspecs import hookimpl
-from lcnkit.strategy.ranking import Candidates, Groups, check_max_cloud, ordinal, percent, why_not_eligible, with_choice
+from lcnkit.strategy.ranking import Candidates, Groups, check_max_cloud, ordinal, percent, why_not_eligible, with_choice, worded
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,19 +45,13 @@ class Random:
         rank = np.zeros(len(candidates), np.int64)
         rank[groups.rows] = groups.place
         reason = why_not_eligible(found, self.max_cloud)
-        facts = zip(
-            groups.place.tolist(),
-            groups.size[groups.group].tolist(),
-            found.period[groups.rows].tolist(),
-            found.cloud[groups.rows].tolist(),
-            strict=True,
-        )
-        reason[groups.rows] = [
-            f"drawn {ordinal(place)} of {size} in period {period} with seed {self.seed} ({percent(cloud)})"
-            + (", only the first is kept" if place > 1 else "")
-            for place, size, period, cloud in facts
-        ]
+        rows = groups.rows
+        reason[rows] = worded(self._why, groups.place, groups.size[groups.group], found.period[rows], found.cloud[rows])
         return with_choice(candidates, rank, rank == 1, reason)
+
+    def _why(self, place: int, size: int, period: int, cloud: float) -> str:
+        why = f"drawn {ordinal(place)} of {size} in period {period} with seed {self.seed} ({percent(cloud)})"
+        return why + (", only the first is kept" if place > 1 else "")
 
 
 def _lots(seed: int, candidates: pd.DataFrame) -> NDArray[np.uint64]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lcnkit.candidates import with_columns
 from lcnkit.errors import ConfigError
 from lcnkit.periods import nanoseconds
 
@@ -115,11 +116,29 @@ def median_of_clearest(
 def why_not_eligible(found: Candidates, max_cloud: float) -> NDArray[np.object_]:
     """A reason for each row that is not eligible; empty for the others, which the rule fills in."""
     reason, over = np.full(len(found.period), "", object), np.flatnonzero(~found.eligible(max_cloud))
-    clouds = found.cloud[over].tolist()
-    reason[over] = [f"cloud cover {percent(cloud, max_cloud)} is over max_cloud {max_cloud:g} %" for cloud in clouds]
+    reason[over] = worded(lambda cloud: f"cloud cover {percent(cloud, max_cloud)} is over max_cloud {max_cloud:g} %", found.cloud[over])
     reason[over[np.isinf(found.cloud[over])]] = f"cloud cover is unknown and max_cloud is {max_cloud:g} %"
     reason[found.period < 1] = "outside the interval"
     return reason
+
+
+def worded(sentence: Callable[..., str], *facts: NDArray[Any]) -> NDArray[np.object_]:
+    """A sentence for each row of the facts; many rows have the same, which is written once and kept once."""
+    import pandas as pd
+
+    rows = np.arange(len(facts[0]))
+    if not len(rows):
+        return np.empty(0, object)
+    code = np.zeros(len(rows), np.int64)
+    for fact in facts:
+        own, values = pd.factorize(fact, use_na_sentinel=False)
+        # Numbered anew each time: products of a few large numbers would not fit.
+        code = pd.factorize(code * len(values) + own)[0]
+    first = np.empty(int(code.max()) + 1, np.int64)
+    first[code[::-1]] = rows[::-1]
+    texts = np.empty(len(first), object)
+    texts[:] = [sentence(*values) for values in zip(*(fact[first].tolist() for fact in facts), strict=True)]
+    return texts[code]
 
 
 def percent(cloud: float, beside: float | None = None) -> str:
@@ -143,7 +162,7 @@ def ordinal(number: int) -> str:
 
 
 def with_choice(table: pd.DataFrame, rank: Ints, selected: NDArray[np.bool_], reason: NDArray[np.object_]) -> pd.DataFrame:
-    """A copy of the table with the choice written into it."""
+    """The table with the choice written into it; it shares the other columns with the one that was given."""
     import pandas as pd
 
-    return table.assign(rank=rank, selected=selected, reason=pd.Series(reason, index=table.index, dtype="str"))
+    return with_columns(table, rank=rank, selected=selected, reason=pd.Series(reason, index=table.index, dtype="str"))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from lcnkit.candidates import with_columns
 from lcnkit.errors import ConfigError
 from lcnkit.hookspecs import hookimpl
 from lcnkit.periods import assign_notebook_periods, periods_of
@@ -21,6 +22,7 @@ from lcnkit.strategy.ranking import (
     why_clearest,
     why_not_eligible,
     with_choice,
+    worded,
 )
 
 if TYPE_CHECKING:
@@ -61,7 +63,7 @@ class SeasonMinCC:
             reason[left_out] = "on the last day, which compat=notebook leaves out"
         reason[groups.rows] = _why_not_chosen(groups, chosen, cloud, found)
         reason[groups.rows[chosen]] = _why_chosen(groups, chosen, n_equal, found)
-        return with_choice(candidates.assign(period=found.period), rank, selected, reason)
+        return with_choice(with_columns(candidates, period=found.period), rank, selected, reason)
 
 
 def _median_index(n: Ints) -> Ints:
@@ -81,10 +83,12 @@ def _chosen_first(groups: Groups, chosen: Ints) -> Ints:
     return rank
 
 
-def _why_chosen(groups: Groups, chosen: Ints, n_equal: Ints, found: Candidates) -> list[str]:
+def _why_chosen(groups: Groups, chosen: Ints, n_equal: Ints, found: Candidates) -> NDArray[np.object_]:
+    def why(size: int, period: int, cloud: float, equals: int) -> str:
+        return why_clearest(size, f"period {period}", cloud, equals)
+
     rows = groups.rows[chosen]
-    facts = zip(groups.size.tolist(), found.period[rows].tolist(), found.cloud[rows].tolist(), n_equal.tolist(), strict=True)
-    return [why_clearest(size, f"period {period}", cloud, equals) for size, period, cloud, equals in facts]
+    return worded(why, groups.size, found.period[rows], found.cloud[rows], n_equal)
 
 
 def _why_not_chosen(groups: Groups, chosen: Ints, cloud: NDArray[np.float64], found: Candidates) -> NDArray[np.object_]:
@@ -94,11 +98,12 @@ def _why_not_chosen(groups: Groups, chosen: Ints, cloud: NDArray[np.float64], fo
     reason[found.time[rows] == found.time[best]] = "as clear and of the same date as the chosen item, not the first id"
     cloudier = np.flatnonzero(cloud[rows] != cloud[best])
     rows, best = rows[cloudier], best[cloudier]
-    facts = zip(found.period[rows].tolist(), found.cloud[rows].tolist(), found.cloud[best].tolist(), strict=True)
-    reason[cloudier] = [
-        f"cloudier than the chosen item of period {period} ({percent(mine, its)}, chosen {percent(its, mine)})" for period, mine, its in facts
-    ]
+    reason[cloudier] = worded(_why_cloudier, found.period[rows], found.cloud[rows], found.cloud[best])
     return reason
+
+
+def _why_cloudier(period: int, mine: float, its: float) -> str:
+    return f"cloudier than the chosen item of period {period} ({percent(mine, its)}, chosen {percent(its, mine)})"
 
 
 @hookimpl

@@ -1,0 +1,97 @@
+"""Finishing: samples become a data set, and every chip is accounted for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from lcnkit.errors import OutputError
+from lcnkit.journal import OutputFolder
+from lcnkit.manifest import manifest_of, write_failures
+from lcnkit.materialise import Made
+from lcnkit.model import Failure, Receipt
+from lcnkit.model.href import is_url
+from lcnkit.output import MANIFEST, guarded, read_manifest, write_json
+from lcnkit.planning import Prepared
+from lcnkit.settings import Run
+
+Finished = tuple[list[Receipt], tuple[Failure, ...], tuple[str, ...]]
+"""Receipts and failures in the order of the label collection, and hints for the user."""
+
+
+def finish(prepared: Prepared, output: OutputFolder, config: Mapping[str, Any], made: Made) -> Finished:
+    """The finished data set in the order of the label collection.
+
+    Raises:
+        OutputFull: There is no room to finish; the samples are kept.
+    """
+    every = {**made.kept, **made.receipts}
+    receipts = [every[task.chip.id] for task in prepared.tasks if task.chip.id in every]
+    failures = _in_order(prepared, (*prepared.failures, *made.failures))
+    write_failures(output.path, failures)
+    if made.stopped or not (receipts or not failures):
+        return receipts, failures, _unseen(prepared.run, made)
+    counts = {"chips": len(receipts), "failed": len(failures), "dropped": len(prepared.dropped), "missing_frames": _missing(receipts)}
+    about = {"name": prepared.source, "collection": prepared.collection, "bands": _bands(receipts, prepared)}
+    unchanged = manifest_of(config, prepared.labels, about, receipts, counts, prepared.plan.n_periods)
+    if _is_finished(output, unchanged):
+        output.forget_state()
+        return receipts, failures, _hints(unchanged, prepared.run)
+    with guarded(output.path, "finish the data set"):
+        receipts = prepared.run.exporter.finish(receipts, output.path)
+    manifest = manifest_of(config, prepared.labels, about, receipts, counts, prepared.plan.n_periods)
+    with guarded(output.path, "write the manifest"):
+        write_json(output.path / MANIFEST, manifest)
+    output.forget_state()
+    return receipts, failures, _hints(manifest, prepared.run)
+
+
+def _is_finished(output: OutputFolder, manifest: Mapping[str, Any]) -> bool:
+    """Whether the folder holds this very data set already: then nothing is written again."""
+    try:
+        return bool(read_manifest(output.path) == manifest)
+    except OutputError:
+        return False
+
+
+def _missing(receipts: Sequence[Receipt]) -> int:
+    return sum(frame["item_id"] is None for receipt in receipts for frames in receipt.facts["frames"].values() for frame in frames)
+
+
+def _hints(manifest: Mapping[str, Any], run: Run) -> tuple[str, ...]:
+    """A class called "No Data" that is left among the classes would be trained as one."""
+    total = sum(entry["pixels"] for entry in manifest["classes"])
+    return tuple(
+        f"class {entry['value']}, {entry['name']!r}, is {entry['pixels'] / total:.1%} of the label pixels; label.ignore=[{entry['value']}] "
+        f"makes it {run.label.ignore_index}, which loss functions can skip"
+        for entry in manifest["classes"]
+        if entry["pixels"]
+        and str(entry["name"]).lower() in ("no data", "nodata", "unlabelled", "unlabeled")
+        and entry["value"] not in run.label.ignore
+    )
+
+
+# What a chip fails with where its files are not there for the worker.
+_ABSENT = ("BadLabel", "UnreadableAsset", "FileNotFoundError")
+
+
+def _unseen(run: Run, made: Made) -> tuple[str, ...]:
+    """Workers that do not share the client's folders may not see the archive either."""
+    root = str(run.dataset.root)
+    nothing_read = not made.receipts and made.failures and all(failure.error in _ABSENT for failure in made.failures)
+    if made.shared or not nothing_read or is_url(root):
+        return ()
+    return (
+        f"no worker could read a file, and the workers do not share this machine's folders: they may not see dataset.root={root}. "
+        "Give a folder that they see under the same name, or a URL (https://, s3://)",
+    )
+
+
+def _bands(receipts: list[Receipt], prepared: Prepared) -> list[str]:
+    return list(receipts[0].facts["bands"][prepared.source]) if receipts else list(prepared.bands)
+
+
+def _in_order(prepared: Prepared, failures: Iterable[Failure]) -> tuple[Failure, ...]:
+    """Failures in the order of the chips, so that the same run writes the same file on every backend."""
+    place = {chip: number for number, chip in enumerate([*prepared.plan.chip_ids])}
+    return tuple(sorted(failures, key=lambda failure: (place.get(failure.chip_id, -1), failure.chip_id)))

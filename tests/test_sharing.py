@@ -1,0 +1,79 @@
+"""What runs of a sweep share, and that it ends with the sweep."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lcnkit.backend.serial import SerialPool
+from lcnkit.contracts import Backend, Pool
+from lcnkit.raster.plane_cache import _SEEN
+from lcnkit.raster.planes import Plane
+from lcnkit.sharing import Sharing
+
+
+@dataclass(frozen=True, kw_only=True)
+class Noted(Backend):
+    workers: int = 1
+    notes: list[str] = field(default_factory=list, compare=False)
+
+    @contextmanager
+    def open(self) -> Iterator[Pool]:
+        self.notes.append("opened")
+        try:
+            yield SerialPool()
+        finally:
+            self.notes.append("closed")
+
+
+def test_equal_backends_are_opened_once_and_closed_at_the_end() -> None:
+    first, same, other = Noted(), Noted(), Noted(workers=2)
+    with Sharing() as sharing:
+        assert sharing.pool(first) is sharing.pool(same)
+        assert sharing.pool(other) is not sharing.pool(first)
+        assert (first.notes, same.notes, other.notes) == (["opened"], [], ["opened"])
+    assert (first.notes, other.notes) == (["opened", "closed"], ["opened", "closed"])
+
+
+def test_workers_end_with_an_error_too() -> None:
+    backend = Noted()
+    with pytest.raises(ZeroDivisionError), Sharing() as sharing:
+        sharing.pool(backend).map(len, [1 // 0])
+    assert backend.notes == ["opened", "closed"]
+
+
+def test_a_thing_is_made_once() -> None:
+    calls: list[str] = []
+
+    def make(name: str) -> Any:
+        calls.append(name)
+        return [name]
+
+    with Sharing() as sharing:
+        assert sharing.once("a", lambda: make("a")) is sharing.once("a", lambda: make("other"))
+        assert sharing.once("b", lambda: make("b")) == ["b"]
+    assert calls == ["a", "b"]
+
+
+def test_what_cannot_be_made_is_tried_again() -> None:
+    with Sharing() as sharing:
+        with pytest.raises(ZeroDivisionError):
+            sharing.once("a", lambda: 1 // 0)
+        assert sharing.once("a", lambda: 1) == 1
+
+
+def test_planes_go_with_the_block() -> None:
+    plane = Plane(np.ones((2, 2), "uint8"), np.ones((2, 2), bool), None)
+    with Sharing(several=True) as sharing:
+        cache = sharing.planes(1000)
+        cache.put("key", plane)
+        assert sharing.planes(1000).get("key") is not None
+    assert not cache.folder.exists()
+    _SEEN.clear()  # as in a worker that has not met the folder yet
+    cache.put("late", plane)
+    assert not cache.folder.exists(), "a worker that is still busy must not bring the folder back"

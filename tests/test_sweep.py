@@ -1,0 +1,91 @@
+"""Runs of a sweep share what they can, and each writes what it would write alone."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from servers.files import serving_files
+
+from lcnkit.backend.local import Local
+from lcnkit.cli import main
+from lcnkit.testing.archives import TinyArchive
+
+SWEEP = ("n_periods=1,2,3", "bands=[B04],[B04,B03]")
+JOBS = [(periods, bands) for periods in (1, 2, 3) for bands in ("[B04]", "[B04,B03]")]
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> TinyArchive:
+    made = TinyArchive(tmp_path / "archive")
+    for number in range(3):
+        made.chip(f"C{number}", classes=number + 1)
+        for month in (2, 5, 8, 11):
+            cloud = None if number == 1 else month
+            made.item(f"C{number}", f"2018-{month:02d}-01", cloud=cloud, B04=100 * number + month, B03=100 * number + month + 1, CLD=month)
+    made.write()
+    return made
+
+
+def sweep(root: str, output: Path, *more: str) -> list[Path]:
+    assert main(["-m", "dataset=landcovernet", f"dataset.root={root}", *SWEEP, "backend=serial", f"output_dir={output}", *more]) == 0
+    return sorted(path.parent for path in output.glob("*/manifest.json"))
+
+
+def alone(root: str, output: Path, periods: int, bands: str) -> Path:
+    assert (
+        main(["dataset=landcovernet", f"dataset.root={root}", f"n_periods={periods}", f"bands={bands}", "backend=serial", f"output_dir={output}"])
+        == 0
+    )
+    return output
+
+
+def same(one: Path, other: Path) -> None:
+    for name in ("items.pkl", "manifest.json", "selection.parquet"):
+        assert (one / name).read_bytes() == (other / name).read_bytes(), (one.name, name)
+
+
+@pytest.mark.parametrize("more", [(), ("pixel_cache=1",)], ids=["", "pixels kept"])
+def test_each_run_is_that_of_a_run_alone(archive: TinyArchive, tmp_path: Path, more: tuple[str, ...]) -> None:
+    folders = sweep(str(archive.root), tmp_path / "sweep", *more)
+    assert len(folders) == len(JOBS)
+    for periods, bands in JOBS:
+        (swept,) = [folder for folder in folders if f"n_periods={periods}" in folder.name and folder.name.startswith(f"bands={bands},")]
+        same(swept, alone(str(archive.root), tmp_path / f"alone{periods}-{len(bands)}", periods, bands))
+
+
+def test_a_server_is_asked_for_each_raster_once(archive: TinyArchive, tmp_path: Path) -> None:
+    seen: list[tuple[str, dict[str, str]]] = []
+    with serving_files(archive.root, seen) as url:
+        alone(url, tmp_path / "warm", 1, "[B04]")  # the index, and what a raster costs when it is read by one run
+        one = max(Counter(path for path, _ in seen if path.endswith("B04.tif")).values())
+        seen.clear()
+        sweep(url, tmp_path / "sweep")
+    asked = Counter(path for path, _ in seen)
+    assert len([path for path in asked if path.endswith("B04.tif")]) == 6, "two of each chip that the first run had not read"
+    for path, times in asked.items():
+        if path.endswith(("B04.tif", "B03.tif", "CLD.tif")):
+            # The first chip of a run is read beforehand, as a model of the others.
+            assert times <= one, f"{path} was asked for {times} times"
+
+
+def test_a_cluster_serves_the_whole_sweep(archive: TinyArchive, tmp_path: Path, monkeypatch: Any) -> None:
+    started: list[int] = []
+    connect = Local._client
+
+    def counting(self: Local) -> Any:
+        started.append(1)
+        return connect(self)
+
+    monkeypatch.setattr(Local, "_client", counting)
+    folders = sweep(str(archive.root), tmp_path / "sweep", "backend=local", "backend.workers=1")
+    assert len(folders) == len(JOBS)
+    assert len(started) == 1
+
+
+def test_a_job_that_fails_leaves_the_others_alone(archive: TinyArchive, tmp_path: Path) -> None:
+    words = ("dataset=landcovernet", f"dataset.root={archive.root}", "bands=[B04],[B99],[B03]", "backend=serial", f"output_dir={tmp_path / 'sweep'}")
+    assert main(["-m", *words]) == 3
+    assert sorted(path.parent.name.partition(",")[0] for path in (tmp_path / "sweep").glob("*/items.pkl")) == ["bands=[B03]", "bands=[B04]"]
