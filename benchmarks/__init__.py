@@ -1,0 +1,1 @@
+"""How fast lcnkit is, beside what one would use instead: ``python -m benchmarks --help``."""
