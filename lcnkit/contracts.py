@@ -192,6 +192,10 @@ class Pool(ABC):
         ends the others. When the iterator is closed early, no further task is started.
         """
 
+    def expect(self) -> None:
+        """Tasks will come soon: start workers meanwhile, and return at once. What goes wrong is told when they are needed."""
+        return
+
     def shares(self, folder: Path) -> bool:
         """Whether what workers write below ``folder`` is there for this process, too, and the other way round.
 
@@ -213,6 +217,26 @@ class Backend(ABC):
 
 class Exporter(ABC):
     """Samples into files, and files into a data set."""
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether samples go to a place of the exporter's own that every worker reaches (a bucket), not below the output folder.
+
+        The file of such a `Receipt` is a URL, and `begin` and `is_there` are the exporter's to answer.
+        """
+        return False
+
+    def begin(self) -> None:
+        """Try out the place ``elsewhere``; called once on the client, before the first sample is made.
+
+        Raises:
+            OutputError: Nothing can be written there.
+        """
+        return
+
+    def is_there(self, receipt: Receipt) -> bool:
+        """Whether a sample written ``elsewhere`` by an earlier run is there in full length."""
+        return False
 
     def reserve(self, samples: Iterable[Sample], folder: Path) -> int:
         """Prepare the folder for samples of known size; called once on the client, before the first `write`.

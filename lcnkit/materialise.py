@@ -15,6 +15,7 @@ from lcnkit.interrupt import Halt, interruptible
 from lcnkit.journal import OutputFolder
 from lcnkit.make import Gathered, Recipe, Task
 from lcnkit.model import Failure, Frame, Receipt
+from lcnkit.model.href import is_url
 from lcnkit.output import guarded
 from lcnkit.planning import Prepared, overlap_for
 from lcnkit.raster.plane_cache import PlaneCache
@@ -61,7 +62,8 @@ def materialise(prepared: Prepared, output: OutputFolder, sharing: Sharing) -> M
     if not waiting:
         return result
     pool = sharing.pool(prepared.run.backend)
-    result.shared = pool.shares(output.path.absolute())
+    prepared.run.exporter.begin()
+    result.shared = prepared.run.exporter.elsewhere or pool.shares(output.path.absolute())
     recipe = _recipe(prepared, output, _planes(prepared, sharing))
     if not result.kept:
         _reserve(recipe, waiting, output, pool)
@@ -219,7 +221,7 @@ def _finished_before(output: OutputFolder, prepared: Prepared) -> dict[str, Rece
     kept = {}
     for chip_id, receipt in output.receipts().items():
         shown = [(frame["period"], frame["item_id"]) for frame in receipt.facts.get("frames", {}).get(prepared.source, [])]
-        if planned.get(chip_id) == shown:
+        if planned.get(chip_id) == shown and (not is_url(receipt.file) or prepared.run.exporter.is_there(receipt)):
             kept[chip_id] = receipt
     return kept
 

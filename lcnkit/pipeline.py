@@ -100,7 +100,7 @@ def plan_only(run: Run, notes: Mapping[str, str] | None = None, sharing: Sharing
     registry = load_registry()
     with claim(Path(run.output_dir), _describe(run, registry), overwrite=run.overwrite) as output, shared(sharing) as common:
         _keep(output, notes)
-        return make_plan(run, output, registry, common), output.path
+        return make_plan(run, output, registry, common, pixels=False), output.path
 
 
 def _keep(output: OutputFolder, notes: Mapping[str, str] | None) -> None:

@@ -60,12 +60,18 @@ def overlap_for(*, remote: bool) -> int:
     return _OVERLAP if remote else 1
 
 
-def make_plan(run: Run, output: OutputFolder, registry: Registry, sharing: Sharing) -> Prepared:
-    """Choose for every chip, and write the plan."""
+def make_plan(run: Run, output: OutputFolder, registry: Registry, sharing: Sharing, *, pixels: bool = True) -> Prepared:
+    """Choose for every chip, and write the plan.
+
+    Args:
+        pixels: They will be read next: workers may be started while the plan is made.
+    """
     run = _with_data(run)
     labels = sharing.once(
         ("labels", _key(run.dataset, run.chips, run.interval)), lambda: read_labels(_root(run), run.dataset, run.chips, run.interval)
     )
+    if pixels and not output.resumed:
+        sharing.pool(run.backend).expect()
     collection = run.source.catalog.find_collection(run.source.collection or run.dataset.source)
     name = source_name(run.dataset, collection)
     bands = run.dataset.bands_of(name, run.source.bands)

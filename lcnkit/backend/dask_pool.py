@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -54,14 +55,27 @@ class DaskPool(Pool):
         """
         self._connect, self._batch, self._gather, self._timeout, self._grows_to = connect, batch, gather, timeout_s, grows_to
         self._connected: Client | None = None
+        self._connecting: Future[Client] | None = None
         self._shared: dict[Path, bool] = {}
 
     @property
     def client(self) -> Client:
         """The Dask client; starts or finds the cluster."""
         if self._connected is None:
-            self._connected = self._connect()
+            self._connected = self._connecting.result() if self._connecting else self._connect()
         return self._connected
+
+    def expect(self) -> None:
+        """See `lcnkit.contracts.Pool.expect`."""
+        if self._connected is None and self._connecting is None:
+            threads = ThreadPoolExecutor(1, thread_name_prefix="lcnkit-connect")
+            self._connecting = threads.submit(self._connect)
+            threads.shutdown(wait=False)
+
+    def settle(self) -> None:
+        """Wait until a cluster that is being started can be closed."""
+        if self._connecting is not None:
+            self._connecting.exception()
 
     def shares(self, folder: Path) -> bool:
         """See `lcnkit.contracts.Pool.shares`."""

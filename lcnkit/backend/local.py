@@ -7,7 +7,7 @@ import logging
 import multiprocessing
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -51,7 +51,11 @@ class Local(Backend):
     def open(self) -> Iterator[Pool]:
         """See `lcnkit.contracts.Backend.open`."""
         with ExitStack() as stack:
-            yield DaskPool(lambda: stack.enter_context(self._client()), self.batch)
+            pool = DaskPool(lambda: stack.enter_context(self._client()), self.batch)
+            try:
+                yield pool
+            finally:
+                pool.settle()  # what a thread is just about to start is closed with the rest
 
     @contextmanager
     def _client(self) -> Iterator[Client]:
@@ -70,7 +74,7 @@ class Local(Backend):
                 silence_logs=logging.CRITICAL,
                 preload="lcnkit.backend.worker_preload",
             ) as cluster,
-            Client(cluster) as client,  # type: ignore[no-untyped-call]
+            closing(Client(cluster)) as client,  # type: ignore[no-untyped-call]  # it may be closed by another thread than its own
         ):
             log.info("%s", _where(workers, self.threads, cluster.dashboard_link if self.dashboard else ""))
             yield client

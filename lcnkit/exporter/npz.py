@@ -6,16 +6,19 @@ import io
 import json
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lcnkit.contracts import Exporter
+from lcnkit.errors import ConfigError
+from lcnkit.exporter.object_files import get, put, size, try_out
 from lcnkit.exporter.receipts import facts_of, shapes_of
 from lcnkit.hookspecs import hookimpl
 from lcnkit.model import Frame, Grid, Image, Receipt, Sample
+from lcnkit.model.href import is_url
 from lcnkit.model.sample import valid_of
 from lcnkit.output import whole_file
 
@@ -33,20 +36,49 @@ class Npz(Exporter):
 
     compress: bool = False
     """Deflate the arrays: about half the size, and ten times as long to write."""
+    url: str | None = None
+    """Where the files go instead of the output folder: any fsspec URL that workers and you can write (s3://BUCKET/PREFIX)."""
+    store_options: dict[str, Any] = field(default_factory=dict)
+    """Options of that store (s3: endpoint, region, ...). Credentials belong into the environment, where the store finds them."""
+
+    def __post_init__(self) -> None:
+        if self.url is not None and not is_url(self.url):
+            raise ConfigError(f"exporter.url is {self.url!r}; it must be a URL, e.g. s3://BUCKET/PREFIX (a folder: output_dir=PATH)")
+
+    @property
+    def elsewhere(self) -> bool:
+        """See `lcnkit.contracts.Exporter.elsewhere`."""
+        return self.url is not None
+
+    def begin(self) -> None:
+        """See `lcnkit.contracts.Exporter.begin`."""
+        if self.url is not None:
+            try_out(self.url, self.store_options)
+
+    def is_there(self, receipt: Receipt) -> bool:
+        """See `lcnkit.contracts.Exporter.is_there`."""
+        return size(receipt.file, self.store_options) == receipt.size
 
     def write(self, sample: Sample, folder: Path) -> Receipt:
         """See `lcnkit.contracts.Exporter.write`."""
         import xxhash
 
-        path = folder / FOLDER / f"{sample.chip_id}.npz"
-        with whole_file(path) as file:
-            _write_zip(arrays_of(sample), file, zipfile.ZIP_DEFLATED if self.compress else zipfile.ZIP_STORED)
-            size = file.tell()
+        name = f"{FOLDER}/{sample.chip_id}.npz"
+        compression = zipfile.ZIP_DEFLATED if self.compress else zipfile.ZIP_STORED
+        if self.url is None:
+            with whole_file(folder / name) as file:
+                _write_zip(arrays_of(sample), file, compression)
+            content = (folder / name).read_bytes()
+        else:
+            buffer = io.BytesIO()
+            _write_zip(arrays_of(sample), buffer, compression)
+            content, name = buffer.getvalue(), f"{self.url.rstrip('/')}/{name}"
+            put(name, content, self.store_options)
         return Receipt(
             chip_id=sample.chip_id,
-            file=path.relative_to(folder).as_posix(),
-            size=size,
-            checksum=f"xxh3_128:{xxhash.xxh3_128_hexdigest(path.read_bytes())}",
+            file=name,
+            size=len(content),
+            checksum=f"xxh3_128:{xxhash.xxh3_128_hexdigest(content)}",
             shapes=shapes_of(sample),
             facts=facts_of(sample),
         )
@@ -57,7 +89,8 @@ class Npz(Exporter):
 
     def read(self, receipt: Receipt, folder: Path) -> Sample:
         """See `lcnkit.contracts.Exporter.read`."""
-        with np.load(folder / receipt.file, allow_pickle=False) as arrays:
+        file = io.BytesIO(get(receipt.file, self.store_options)) if is_url(receipt.file) else folder / receipt.file
+        with np.load(file, allow_pickle=False) as arrays:
             return sample_of(arrays, Grid.from_dict(receipt.facts["grid"]))
 
 

@@ -222,6 +222,16 @@ class BackendContract(PluginContract):
         with backend.open():
             assert set(multiprocessing.active_children()) <= before, "opening alone started processes"
 
+    def test_workers_that_are_expected_are_ended_too(self, backend: Backend) -> None:
+        """Whether or not a task came."""
+        before = set(multiprocessing.active_children())
+        with backend.open() as pool:
+            pool.expect()
+        with backend.open() as pool:
+            pool.expect()
+            assert [outcome.value for outcome in pool.map(Square(), [4])] == [16]
+        assert set(multiprocessing.active_children()) <= before, "processes are still running"
+
     def test_whatever_ends_the_block_ends_the_workers(self, backend: Backend) -> None:
         """An error inside passes through, and leaves no process behind; the backend can be opened again."""
         before = set(multiprocessing.active_children())
