@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lcnkit.candidates import with_columns
+from lcnkit.cloud_kept import FileState, KeptCovers, TellsChanges, file_state
 from lcnkit.contracts import Catalog, Pool, Reader
 from lcnkit.errors import ChipError, listing
 from lcnkit.labels import without_links
@@ -18,6 +20,7 @@ from lcnkit.secrets import scrub
 
 if TYPE_CHECKING:
     import pandas as pd
+    from numpy.typing import NDArray
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +34,20 @@ class MaskTask:
 
     chip: Chip
     rows: tuple[int, ...]
+    """Their positions in the table."""
     hrefs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Cover:
+    """What became of one mask."""
+
+    percent: float
+    """NaN where it cannot be known."""
+    problem: str = ""
+    """What went wrong."""
+    file: FileState | None = None
+    """The mask before it was read, where it lies on disk."""
 
 
 @dataclass(frozen=True)
@@ -47,30 +63,33 @@ class MaskRecipe:
     overlap: int = 1
     """Chips that a worker may have under way at once (`lcnkit.contracts.overlap_of`)."""
 
-    def __call__(self, task: MaskTask) -> list[tuple[int, float, str]]:
-        """Row, cloud cover (percent, NaN where it cannot be known) and what went wrong, of each candidate."""
-        found: list[tuple[float, str]] = []
+    def __call__(self, task: MaskTask) -> list[Cover]:
+        """The cloud cover of each candidate."""
+        found: list[Cover] = []
         for start in range(0, len(task.hrefs), _MASKS_AT_ONCE):
             found += self._covers(task.chip, task.hrefs[start : start + _MASKS_AT_ONCE])
-        return [(row, *cover) for row, cover in zip(task.rows, found, strict=True)]
+        return found
 
-    def _covers(self, chip: Chip, hrefs: Sequence[str]) -> list[tuple[float, str]]:
-        """Cover and problem of several masks, read together: remote ones are waited for once."""
+    def _covers(self, chip: Chip, hrefs: Sequence[str]) -> list[Cover]:
+        """Several masks, read together: remote ones are waited for once."""
         try:
-            masks = self._reader().read(chip, self.catalog.items(hrefs), [self.asset])
+            items = self.catalog.items(hrefs)
+            files = [file_state(item.asset(self.asset).href) if isinstance(self.catalog, TellsChanges) else None for item in items]
+            masks = self._reader().read(chip, items, [self.asset])
         except Exception as error:  # one mask that cannot be had leaves one cloud cover unknown, and no other
             if len(hrefs) > 1:
                 return [cover for href in hrefs for cover in self._covers(chip, [href])]
             log.debug("chip %s: the cloud mask of %s: %s", chip.id, hrefs[0], scrub(traceback.format_exc()))
-            return [(float("nan"), scrub(str(error)) or type(error).__name__)]
-        return [self._cover(chip, replace(masks, values=masks.values[[number]], valid=masks.valid[[number]])) for number in range(len(hrefs))]
+            return [Cover(float("nan"), scrub(str(error)) or type(error).__name__)]
+        each = [replace(masks, values=masks.values[[number]], valid=masks.valid[[number]]) for number in range(len(hrefs))]
+        return [self._cover(chip, mask, file) for mask, file in zip(each, files, strict=True)]
 
-    def _cover(self, chip: Chip, mask: Image) -> tuple[float, str]:
+    def _cover(self, chip: Chip, mask: Image, file: FileState | None) -> Cover:
         try:
-            return (class_cover(mask, self.classes) if self.classes else cloud_cover(mask, self.threshold)), ""
+            return Cover(class_cover(mask, self.classes) if self.classes else cloud_cover(mask, self.threshold), file=file)
         except ChipError as error:
             log.debug("chip %s: a cloud mask cannot be used: %s", chip.id, error)
-            return float("nan"), str(error)
+            return Cover(float("nan"), str(error))
 
     def _reader(self) -> Reader:
         """The run's reader; where it would blend pixels, one that does not: half way between two classes lies a third."""
@@ -119,23 +138,43 @@ def measure(candidates: pd.DataFrame, chips: dict[str, Chip], recipe: MaskRecipe
     cover, origin = candidates["cloud_cover"].to_numpy(copy=True), candidates["cloud_source"].to_numpy(dtype=object, copy=True)
     if force:
         cover[wanted], origin[wanted] = np.nan, ""
-    position = {label: number for number, label in enumerate(candidates.index)}
+    kept = KeptCovers(recipe.catalog, recipe.reader, recipe.asset, recipe.threshold, recipe.classes)
+    every = _tasks(candidates["chip_id"], candidates["item_href"], np.flatnonzero(wanted), chips)
+    tasks: list[MaskTask] = []
+    for task, known in zip(every, kept.known([(task.chip, task.hrefs) for task in every]), strict=True):
+        for row, href in zip(task.rows, task.hrefs, strict=True):
+            if href in known:
+                cover[row], origin[row] = known[href], "mask"
+        left = [(row, href) for row, href in zip(task.rows, task.hrefs, strict=True) if href not in known]
+        if left:
+            tasks.append(MaskTask(task.chip, tuple(row for row, _ in left), tuple(href for _, href in left)))
     problems: list[str] = []
-    for outcome in pool.map(recipe, _tasks(candidates[wanted], chips)):
+    for outcome in pool.map(recipe, tasks) if tasks else ():  # the first `map` starts the workers
+        task = tasks[outcome.index]
         if outcome.error is not None:
             problems.append(str(outcome.error))
-        for row, percent, problem in outcome.value or ():
-            cover[position[row]] = percent
-            origin[position[row]] = "" if np.isnan(percent) else "mask"
-            if problem:
-                problems.append(problem)
-    log.info("clouds     read from the mask %s for %d candidates", recipe.asset, int(wanted.sum()))
+        found = list(zip(task.rows, task.hrefs, outcome.value or (), strict=outcome.value is not None))
+        for row, _, one in found:
+            cover[row] = one.percent
+            origin[row] = "" if np.isnan(one.percent) else "mask"
+            if one.problem:
+                problems.append(one.problem)
+        kept.add(task.chip, {href: (one.file, one.percent) for _, href, one in found if one.file and not np.isnan(one.percent)})
+    kept.save()
+    n_wanted, n_read = int(wanted.sum()), sum(len(task.rows) for task in tasks)
+    earlier = f", {n_wanted - n_read} of them by an earlier run" if n_read < n_wanted else ""
+    log.info("clouds     read from the mask %s for %d candidates%s", recipe.asset, n_wanted, earlier)
     if problems:
         unknown = int(np.isnan(cover[wanted]).sum())
         log.warning("The cloud cover of %d candidates stays unknown: %s%s", unknown, problems[0], " ..." if len(problems) > 1 else "")
-    return candidates.assign(cloud_cover=cover, cloud_source=origin)
+    return with_columns(candidates, cloud_cover=cover, cloud_source=origin)
 
 
-def _tasks(wanted: pd.DataFrame, chips: dict[str, Chip]) -> Iterator[MaskTask]:
-    for chip_id, rows in wanted.groupby("chip_id", sort=False):
-        yield MaskTask(without_links(chips[str(chip_id)]), tuple(rows.index), tuple(rows["item_href"]))
+def _tasks(chip_ids: pd.Series, hrefs: pd.Series, rows: NDArray[np.intp], chips: dict[str, Chip]) -> list[MaskTask]:
+    """The rows at these positions, chip by chip."""
+    found: list[MaskTask] = []
+    code, names = chip_ids.iloc[rows].factorize()
+    order = np.argsort(code, kind="stable")
+    for name, some in zip(names, np.split(rows[order], np.cumsum(np.bincount(code))[:-1]), strict=True):
+        found.append(MaskTask(without_links(chips[str(name)]), tuple(some.tolist()), tuple(hrefs.iloc[some].tolist())))
+    return found

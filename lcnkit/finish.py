@@ -33,10 +33,10 @@ def finish(prepared: Prepared, output: OutputFolder, config: Mapping[str, Any], 
         return receipts, failures, _unseen(prepared.run, made)
     counts = {"chips": len(receipts), "failed": len(failures), "dropped": len(prepared.dropped), "missing_frames": _missing(receipts)}
     about = {"name": prepared.source, "collection": prepared.collection, "bands": _bands(receipts, prepared)}
-    unchanged = manifest_of(config, prepared.labels, about, receipts, counts, prepared.plan.n_periods)
-    if _is_finished(output, unchanged):
-        output.forget_state()
-        return receipts, failures, _hints(unchanged, prepared.run)
+    earlier = _earlier(output)
+    if earlier is not None and earlier == manifest_of(config, prepared.labels, about, receipts, counts, prepared.plan.n_periods):
+        output.forget_state()  # the folder holds this very data set already: nothing is written again
+        return receipts, failures, _hints(earlier, prepared.run)
     with guarded(output.path, "finish the data set"):
         receipts = prepared.run.exporter.finish(receipts, output.path)
     manifest = manifest_of(config, prepared.labels, about, receipts, counts, prepared.plan.n_periods)
@@ -46,12 +46,12 @@ def finish(prepared: Prepared, output: OutputFolder, config: Mapping[str, Any], 
     return receipts, failures, _hints(manifest, prepared.run)
 
 
-def _is_finished(output: OutputFolder, manifest: Mapping[str, Any]) -> bool:
-    """Whether the folder holds this very data set already: then nothing is written again."""
+def _earlier(output: OutputFolder) -> dict[str, Any] | None:
+    """The manifest of an earlier run."""
     try:
-        return bool(read_manifest(output.path) == manifest)
+        return read_manifest(output.path)
     except OutputError:
-        return False
+        return None
 
 
 def _missing(receipts: Sequence[Receipt]) -> int:

@@ -280,9 +280,13 @@ def _declared_grid(item: Item, asset: str) -> Grid | None:
 
 
 def _stored_grid(chip_id: str, href: str) -> Grid:
+    from lcnkit.raster.far_grid import far_grid
     from lcnkit.raster.plain_tiff import plain_grid
 
-    plain = None if is_url(href) else plain_grid(href)
+    try:
+        plain = far_grid(href) if is_url(href) else plain_grid(href)
+    except OSError as error:
+        raise _unreadable(chip_id, href, error) from error
     if plain is not None:
         return plain
 

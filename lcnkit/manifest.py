@@ -7,6 +7,7 @@ import importlib.metadata
 import io
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ def manifest_of(
         "grids": _grids(receipts),
         "shapes": sorted({str(list(shape)) for receipt in receipts for shape in receipt.shapes.values()}),
         "checksum": checksum_of(receipts),
-        "versions": {name: importlib.metadata.version(name) for name in _LIBRARIES},
+        "versions": dict(_versions()),
         "samples": [{key: value for key, value in receipt.as_dict().items() if key != "seconds"} for receipt in receipts],
     }
 
@@ -76,6 +77,11 @@ def write_failures(folder: Path, failures: Sequence[Failure]) -> None:
             table.writerow([failure.chip_id, failure.step, failure.error, failure.attempts, str(failure.transient).lower(), message])
         with whole_file(path) as file:
             file.write(text.getvalue().encode())
+
+
+@cache
+def _versions() -> tuple[tuple[str, str], ...]:
+    return tuple((name, importlib.metadata.version(name)) for name in _LIBRARIES)
 
 
 def _periods(labels: LabelSet, n_periods: int) -> list[dict[str, Any]]:

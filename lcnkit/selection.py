@@ -43,7 +43,7 @@ def choose(strategy: Strategy, candidates: pd.DataFrame, name: str) -> pd.DataFr
     columns = {column: candidates[column].to_numpy(copy=True) for column in ("selected", "rank", "period")}
     reason = np.where(inside, "", "outside the interval").astype(object)
     if inside.any():
-        answer = _answer(strategy, candidates.copy() if inside.all() else candidates[inside], name)
+        answer = _answer(strategy, (candidates if inside.all() else candidates[inside]).copy(), name)
         for column, values in columns.items():
             if column in answer.columns:
                 values[inside] = _whole_numbers(answer[column], name)

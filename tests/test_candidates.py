@@ -10,9 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import shapely
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lcnkit.archive import Archive
-from lcnkit.candidates import COLUMNS, SEARCH_COLUMNS, complete, empty_search, match
+from lcnkit.candidates import COLUMNS, SEARCH_COLUMNS, _order, complete, empty_search, match
 from lcnkit.catalog.static import Static
 from lcnkit.contracts import Query
 from lcnkit.errors import PluginError
@@ -278,6 +280,15 @@ class TestOwners:
         scene = shapely.box(14, 45, 15, 46)
         rewrite(folder, {"geometry": shapely.geometry.mapping(scene), "bbox": list(scene.bounds)})
         assert [pair[:2] for pair in pairs(searched(archive))] == [("A", "image_A"), ("B", "image_A"), ("B", "image_B")]
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.sampled_from(["2018-01-01", "2018-01-02", None]), st.sampled_from("abc")), max_size=12))
+def test_in_order_of_chip_time_and_item(rows: list[tuple[int, str | None, str]]) -> None:
+    table = pd.DataFrame(rows, columns=["chip", "datetime", "item_id"])
+    times = pd.to_datetime(table["datetime"], utc=True).astype("datetime64[ns, UTC]")
+    order = _order(table["chip"].to_numpy(), times, table["item_id"].to_numpy(dtype=object))
+    wanted = table.assign(datetime=times).sort_values(["chip", "datetime", "item_id"], kind="stable")
+    pd.testing.assert_frame_equal(table.assign(datetime=times).iloc[order].reset_index(drop=True), wanted.reset_index(drop=True))
 
 
 def found(**columns) -> pd.DataFrame:

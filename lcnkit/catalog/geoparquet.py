@@ -110,6 +110,11 @@ class Geoparquet(Catalog):
             found.update({href: _item(document, files[name].path) for href, document in zip(wanted, documents, strict=True)})
         return [found[href] for href in hrefs]
 
+    def item_states(self, hrefs: Sequence[str]) -> list[str]:
+        """See `lcnkit.cloud_kept.TellsChanges`: path, time of change and size of the file that holds the item."""
+        states = {name: _state(file.path) for name, file in self._files(again=False)}
+        return [states.get(href.partition("#")[0], "") for href in hrefs]
+
     def _files(self, *, again: bool = True) -> list[tuple[str, ItemFile]]:
         """The files, each with its name below a folder (``""`` for a single file), in order of their names.
 
@@ -141,6 +146,14 @@ def _opened(path: str) -> ItemFile:
         return _open(path, status.st_mtime_ns, status.st_size)
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def _state(path: str) -> str:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return ""
+    return f"{path}:{status.st_mtime_ns}:{status.st_size}"
 
 
 @lru_cache(maxsize=64)

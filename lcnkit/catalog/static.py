@@ -62,6 +62,18 @@ class Static(Catalog):
         """See `lcnkit.contracts.Catalog.items`."""
         return load_items(folder_of(self._root(), self.endpoint), hrefs, open_store(self._root(), self.endpoint)[0])
 
+    def item_states(self, hrefs: Sequence[str]) -> list[str]:
+        """See `lcnkit.cloud_kept.TellsChanges`: path, time of change and size of the item's file."""
+        root = folder_of(self._root(), self.endpoint)
+        if is_url(root):
+            return [""] * len(hrefs)
+        from lcnkit.index.state import stats_of
+
+        return [
+            "" if is_url(href) or size < 0 else f"{join(root, href)}:{changed}:{size}"
+            for href, (changed, size) in zip(hrefs, stats_of(root, hrefs).tolist(), strict=True)
+        ]
+
     def _archive(self) -> Archive:
         return Archive.open(self._root(), self.endpoint)
 

@@ -217,13 +217,15 @@ class ItemFile:
         for position in np.flatnonzero(bad):
             shape = shapes[position]
             shapes[position] = None if shape is None else geometry_of({"geometry": shape.__geo_interface__, "bbox": list(shape.bounds)})
-        return np.array([*shapes, None], dtype=object)[outlines.indices.fill_null(len(shapes)).to_numpy(zero_copy_only=False)]
+        every: np.ndarray = np.array([*shapes, None], dtype=object)[outlines.indices.fill_null(len(shapes)).to_numpy(zero_copy_only=False)]
+        return every
 
 
 def _few_texts(column: pa.ChunkedArray) -> np.ndarray:
     """The texts of a column that holds the same few again and again: each is one object; ``""`` for null."""
     encoded = column.cast(pa.string()).fill_null("").combine_chunks().dictionary_encode()
-    return np.asarray(encoded.dictionary.to_numpy(zero_copy_only=False), dtype=object)[encoded.indices.to_numpy()]
+    texts: np.ndarray = np.asarray(encoded.dictionary.to_numpy(zero_copy_only=False), dtype=object)[encoded.indices.to_numpy()]
+    return texts
 
 
 def _range_of(group: Any, name: str) -> tuple[str, str | None]:

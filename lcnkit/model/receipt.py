@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -29,7 +29,16 @@ class Receipt:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON; `from_dict` reads them back."""
-        return asdict(self)
+        return {
+            "chip_id": self.chip_id,
+            "file": self.file,
+            "size": self.size,
+            "checksum": self.checksum,
+            "offset": self.offset,
+            "shapes": {name: list(shape) for name, shape in self.shapes.items()},
+            "facts": dict(self.facts),
+            "seconds": dict(self.seconds),
+        }
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Receipt:

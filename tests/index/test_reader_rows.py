@@ -1,0 +1,50 @@
+"""Finding items again in a stac-geoparquet file: by collection and id, whatever the order of the rows and the statistics."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import shapely
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from lcnkit.index.reader import ItemFile
+
+Rows = list[tuple[str, str]]
+
+
+def written(path: Path, rows: Rows, *, statistics: bool, group: int) -> ItemFile:
+    columns = {
+        "collection": pa.array([collection for collection, _ in rows], pa.string()),
+        "id": pa.array([item_id for _, item_id in rows], pa.string()),
+        "geometry": pa.array([shapely.to_wkb(shapely.box(0, 0, 1, 1))] * len(rows), pa.binary()),
+    }
+    pq.write_table(pa.table(columns), path, row_group_size=group, write_statistics=statistics)
+    return ItemFile(str(path))
+
+
+names = st.text(alphabet="ab_é\U0001f6f0", max_size=3)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    rows=st.lists(st.tuples(st.sampled_from(["", "one", "other"]), names), min_size=1, max_size=12), statistics=st.booleans(), group=st.integers(1, 5)
+)
+def test_the_first_row_of_an_item(rows: Rows, statistics: bool, group: int, tmp_path: Path) -> None:
+    file = written(tmp_path / "items.parquet", rows, statistics=statistics, group=group)
+    for collection, item_id in rows:
+        assert file.row_of(collection, item_id) == rows.index((collection, item_id))
+    assert file.row_of("none of them", rows[0][1]) is None
+    assert file.row_of(rows[0][0], "no such id") is None
+
+
+def test_only_groups_that_may_hold_the_id_are_looked_into(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = written(tmp_path / "items.parquet", [("c", f"{number:03d}") for number in range(100)], statistics=True, group=10)
+    looked: list[int] = []
+    places = ItemFile._places
+    monkeypatch.setattr(ItemFile, "_places", lambda self, group: (looked.append(group), places(self, group))[1])
+    assert [file.row_of("c", wanted) for wanted in ("042", "099", "500")] == [42, 99, None]
+    assert looked == [4, 9]
