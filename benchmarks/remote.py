@@ -82,7 +82,7 @@ def _measure(scale: Scale, what: str, delay: float, url: str, root: Path, index:
     ours, *others = measured
     goals = [Goal("bytes over what is needed", 1.3, ours.median("bytes") / needed, False)]
     if delay == _DELAYS_S[-1]:
-        goals.insert(0, Goal("times as fast as the better of the two", 5, min((series.per_unit for series in others), default=0) / ours.per_unit, True))
+        goals.insert(0, Goal("times as fast as the better of the two", 5, min(series.per_unit for series in others) / ours.per_unit, True))
     notes = [
         f"{len(jobs)} chips, 5 periods, RGB, {files} files; {delay * 1000:.0f} ms are added to each request. Needed: {needed / 1e6:.1f} MB, "
         "the tiles (of a chip's own file: all of it) that the chips touch, each once, with one header a file, and the labels.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from fnmatch import fnmatchcase
@@ -14,7 +14,7 @@ from lcnkit.archive import Archive, Collection
 from lcnkit.archive.parsing import no_collector
 from lcnkit.errors import BadLabel, ChipError, ConfigError, DataError, UnreachableAsset, did_you_mean, listing
 from lcnkit.label_links import CollectionLinks, LabelPlace, place_of, source_hrefs
-from lcnkit.model import Chip, Failure, Grid, Interval, Item
+from lcnkit.model import Asset, Chip, Failure, Grid, Interval, Item
 from lcnkit.model.chip import LabelLinks
 from lcnkit.model.href import is_url, resolve
 from lcnkit.settings import Dataset, LabelOptions
@@ -22,6 +22,8 @@ from lcnkit.settings import Dataset, LabelOptions
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from shapely import Geometry
+
+    from lcnkit.raster.plain_tiff import PlainTiff
 
 
 _Entry = tuple[str, str, Item | str]
@@ -76,13 +78,14 @@ def _read_labels(collection: Collection, dataset: Dataset, wanted: int | tuple[s
     failures: list[Failure] = []
     names: dict[int, str] = {}
     seen: dict[str, str] = {}
+    grids = _far_grids([item for _, _, item in entries.wanted if isinstance(item, Item)], dataset.label_asset)
     for chip_id, path, item in entries.wanted:
         try:
             if seen.setdefault(chip_id, path) != path:
                 raise BadLabel(f"Chip {chip_id}: {path} has the id of {seen[chip_id]}, which is used. Give it an id of its own.")
             if isinstance(item, str):
                 raise BadLabel(f"Chip {chip_id}: {item}. Fetch it again, or leave the chip out with chips=[...].")
-            chips.append(_chip(chip_id, item, dataset.label_asset, days))
+            chips.append(_chip(chip_id, item, dataset.label_asset, days, grids))
             names = names or class_names(item, dataset.label_asset)
         except ChipError as error:
             failures.append(Failure(chip_id, "label", type(error).__name__, str(error)))
@@ -105,16 +108,40 @@ def read_classes(chip: Chip, options: LabelOptions) -> NDArray[np.int64]:
         BadLabel: The raster cannot be read, lacks a band, or no longer lies on the chip's grid.
         UnreachableAsset: The server that has it did not answer, or not well.
     """
-    from lcnkit.raster.plain_tiff import plain_of, read_plain
-
     need = [options.band] + ([options.consensus_band] if options.min_consensus is not None else [])
-    content = _content(chip) if is_url(chip.label_href) else None
-    plain = None if content is None else plain_of(content, chip.grid)
-    if not is_url(chip.label_href):
-        plain = read_plain(chip.label_href, chip.grid)
-    enough = plain is not None and max(need) <= len(plain.values)
-    stored = [plain.values[band - 1] for band in need] if plain is not None and enough else _read_bands(chip, need, content)
+    stored = _far_bands(chip, need) if is_url(chip.label_href) else _near_bands(chip, need)
     return classes_of(stored[0], stored[1] if len(need) > 1 else None, options)
+
+
+def _near_bands(chip: Chip, need: Sequence[int]) -> Sequence[NDArray[Any]]:
+    """Bands of a label raster on disk."""
+    from lcnkit.raster.plain_tiff import read_plain
+
+    plain = read_plain(chip.label_href, chip.grid)
+    return _of_plain(plain, need) or _read_bands(chip, need, None)
+
+
+def _far_bands(chip: Chip, need: Sequence[int]) -> Sequence[NDArray[Any]]:
+    """Bands of a label raster on a server; the runs of a sweep ask for it once."""
+    from lcnkit.raster import plane_cache
+    from lcnkit.raster.plain_tiff import plain_of
+    from lcnkit.raster.planes import Plane
+
+    kept = plane_cache.current()
+    key = plane_cache.key_of(Asset(chip.item_id, f"label bands {list(need)}", chip.label_href, {}), chip.grid, "nearest")
+    plane = kept.get(key) if kept else None
+    if plane is None:
+        content = _content(chip)
+        bands = _of_plain(None if content is None else plain_of(content, chip.grid), need) or _read_bands(chip, need, content)
+        plane = Plane(np.stack(bands), np.ones((len(need), *chip.grid.shape), dtype=bool), None)
+        if kept:
+            kept.put(key, plane)
+    return list(plane.values)
+
+
+def _of_plain(plain: PlainTiff | None, need: Sequence[int]) -> list[NDArray[Any]]:
+    """The bands, none where GDAL has to read them (or to say what is wrong)."""
+    return [plain.values[band - 1] for band in need] if plain is not None and max(need) <= len(plain.values) else []
 
 
 def _content(chip: Chip) -> bytes | None:
@@ -240,16 +267,27 @@ def _positions(ids: Sequence[tuple[str, str]], wanted: int | tuple[str, ...] | N
     return sorted(chosen)
 
 
-def _chip(chip_id: str, item: Item, asset_key: str, days: Interval) -> Chip:
+def _chip(chip_id: str, item: Item, asset_key: str, days: Interval, grids: Mapping[str, Grid]) -> Chip:
     if asset_key not in item.assets:
         raise BadLabel(
             f"Chip {chip_id}: the label item {item.id!r} has no asset {asset_key!r}; it has {listing(sorted(item.assets))}. "
             "Choose with dataset.label_asset=KEY."
         )
     href = resolve(str(item.assets[asset_key].get("href", "")), item.href)
-    grid = _declared_grid(item, asset_key) or _stored_grid(chip_id, href)
+    grid = _declared_grid(item, asset_key) or grids.get(href) or _stored_grid(chip_id, href)
     footprint = _footprint(chip_id, item, grid)
     return Chip(chip_id, item.id, href, grid, days, footprint, source_hrefs(item))
+
+
+def _far_grids(items: Sequence[Item], asset_key: str) -> dict[str, Grid]:
+    """Grids of the labels on a server that do not declare theirs, by href: asked for all at once."""
+    hrefs = {resolve(str(item.assets[asset_key].get("href", "")), item.href): item for item in items if asset_key in item.assets}
+    silent = [href for href, item in hrefs.items() if is_url(href) and _declared_grid(item, asset_key) is None]
+    if not silent:
+        return {}
+    from lcnkit.raster.far_grid import far_grids
+
+    return far_grids(silent)
 
 
 def _links(chip_id: str, item: Item, asset_key: str) -> LabelLinks | None:

@@ -18,7 +18,7 @@ from lcnkit.periods import edges
 from lcnkit.secrets import scrub
 
 #: Libraries whose version can change pixels or files.
-_LIBRARIES = ("lcnkit", "numpy", "rasterio", "tifffile", "pandas", "xarray", "stackstac")
+_LIBRARIES = ("lcnkit", "numpy", "rasterio", "pandas", "xarray", "stackstac")
 
 
 def manifest_of(

@@ -100,7 +100,7 @@ def interrupted(scene: Scene, backend: str, times: int) -> None:
         kill_group(process, signal.SIGINT, group=True)
         time.sleep(0.02)
     status, text = _expect(ended(process), INTERRUPTED)
-    if "Traceback" in text or "go on " not in text:
+    if "Traceback" in text or ("go on " not in text and "all chips were there" not in text):
         raise Unexpected(f"an interrupted run must say how to go on, and nothing else:\n{text}")
     _expect(scene.job.run(scene.output, f"backend={backend}"), ALL)
 

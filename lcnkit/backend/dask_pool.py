@@ -41,7 +41,7 @@ class DaskPool(Pool):
         batch: int | None = None,
         *,
         gather: Gather = "workers",
-        timeout_s: float = 60.0,
+        timeout_s: float = 180.0,
         grows_to: int = 0,
     ) -> None:
         """A pool that has no workers yet.

@@ -10,7 +10,7 @@ from distributed import WorkerPlugin
 from lcnkit.memory import keep_freed_memory
 
 # Imported while the cluster starts, all workers at once, and not during the first chip of each.
-_WANTED_BY_EVERY_CHIP = ("lcnkit.make", "rasterio.crs", "tifffile", "xxhash")
+_WANTED_BY_EVERY_CHIP = ("lcnkit.make", "rasterio.crs", "xxhash")
 
 #: The name of the plugin on a cluster: it is registered once, however many runs use the cluster.
 NAME = "lcnkit"

@@ -192,7 +192,8 @@ def _date(text: str) -> datetime | None:
 def innermost(error: BaseException) -> str:
     """What happened, without the layers around it."""
     while True:
-        if isinstance(error, requests.exceptions.Timeout | urllib3.exceptions.TimeoutError):
+        refused = isinstance(error, urllib3.exceptions.NewConnectionError)  # which urllib3 takes for a timeout
+        if isinstance(error, requests.exceptions.Timeout | urllib3.exceptions.TimeoutError) and not refused:
             return "it took too long"
         inner = getattr(error, "reason", None) or next((part for part in error.args if isinstance(part, BaseException)), None)
         if not isinstance(inner, BaseException):

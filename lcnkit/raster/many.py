@@ -11,8 +11,9 @@ from lcnkit.model.href import is_url
 from lcnkit.raster import plane_cache
 from lcnkit.raster.planes import Plane
 
-# Requests under way at once in a process. A chip of 5 periods and 4 bands is 20; servers of this field stand hundreds.
-_THREADS = 32
+# Requests under way at once in a process. A chip of 5 periods and 4 bands is 20, and several are made at once; servers of this
+# field stand hundreds.
+_THREADS = 64
 
 
 def read_rows(read: Callable[[Asset], Plane], assets: Sequence[Sequence[Asset]], grid: Grid, resampling: str) -> list[list[Plane]]:

@@ -161,6 +161,8 @@ def _layout(order: str, tags: Mapping[int, tuple[Any, ...]]) -> Layout | None:
 
 def _is_there(layout: Layout, file_size: int) -> bool:
     """Whether all blocks are in the file: GDAL fills those that are left out (0)."""
+    if not len(layout.offsets) == len(layout.counts) == layout.blocks:
+        return False
     return 0 not in (*layout.offsets, *layout.counts) and max(map(sum, zip(layout.offsets, layout.counts, strict=True))) <= file_size
 
 

@@ -97,11 +97,18 @@ def _take(cache: PlaneCache, size: int) -> bool:
     seen: Any = _SEEN.get(cache.folder)
     if seen is None or seen[0] >= _LOOK_EVERY:
         try:
-            seen = _SEEN[cache.folder] = [0, sum(entry.stat().st_size for entry in os.scandir(cache.folder))]
-        except OSError:  # the folder has gone with its sweep, or a file of it just now
+            seen = _SEEN[cache.folder] = [0, sum(map(_size, os.scandir(cache.folder)))]
+        except OSError:  # the folder has gone with its sweep
             return False
     if seen[1] + size > cache.limit:
         return False
     seen[0] += 1
     seen[1] += size
     return True
+
+
+def _size(entry: os.DirEntry[str]) -> int:
+    try:
+        return entry.stat().st_size
+    except OSError:  # it has got its final name just now
+        return 0

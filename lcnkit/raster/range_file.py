@@ -49,7 +49,9 @@ class RemoteFile:
             if inside >= 0 and min(start + count, part.size) <= part.start + len(part.content):
                 self._parts.move_to_end(key)
                 return part.content[inside : inside + count]
-        first = not self._parts and start + count <= self._first
+        if start > 0 and not self._parts:  # what lies behind the end must not be asked for
+            return self.read(start, count) if self._fetched(0, self._first) else b""
+        first = not self._parts and count <= self._first
         begin, end = (0, self._first) if first else (start, start + max(count, _LEAST_BYTES))
         found = self._fetched(begin, end)
         return found.content[start - found.start : start - found.start + count] if found else b""

@@ -42,13 +42,19 @@ class Layout:
     compression: int = UNCOMPRESSED
     predictor: int = NO_PREDICTOR
 
+    @property
+    def blocks(self) -> int:
+        """How many strips or tiles the raster has."""
+        return -(-self.shape[0] // self.block[0]) * -(-self.shape[1] // self.block[1])
+
     @cached_property
     def is_one_piece(self) -> bool:
         """Whether the pixels lie one after another, as they are."""
         height, width, bands = self.shape
+        row = width * bands * self.dtype.itemsize
         follow = all(start + count == after for start, count, after in zip(self.offsets, self.counts, self.offsets[1:], strict=False))
-        whole = sum(self.counts) == height * width * bands * self.dtype.itemsize
-        return self.compression == UNCOMPRESSED and self.predictor == NO_PREDICTOR and follow and whole and (not self.tiled or len(self.offsets) == 1)
+        full = sum(self.counts) == height * row and all(count == self.block[0] * row for count in self.counts[:-1])
+        return self.compression == UNCOMPRESSED and self.predictor == NO_PREDICTOR and follow and full and (not self.tiled or len(self.offsets) == 1)
 
 
 def pixels(content: bytes, layout: Layout) -> NDArray[Any]:
@@ -61,8 +67,6 @@ def pixels(content: bytes, layout: Layout) -> NDArray[Any]:
         return _values(content, layout.shape, layout.dtype, layout.offsets[0])
     height, width, bands = layout.shape
     down, across = layout.block
-    if len(layout.offsets) != -(-height // down) * -(-width // across):
-        raise Damaged(f"{len(layout.offsets)} blocks")
     whole = np.empty(layout.shape, dtype=layout.dtype.newbyteorder("="))
     places = [(top, left) for top in range(0, height, down) for left in range(0, width, across)]
     for (top, left), start, count in zip(places, layout.offsets, layout.counts, strict=True):

@@ -18,14 +18,14 @@ from lcnkit.secrets import origin
 
 # An item whose box is no larger than so many chips holds files of that size too.
 _CHIPS = 4
-# Bytes asked for: pixels of eight bytes, with as much again as a header or a colour map has; never more than a scene is worth.
+# Bytes asked for: of a pixel, of a header, of a colour map; and at most.
 _PIXEL, _HEADER, _COLOURS, _MOST_ASKED = 8, 1 << 16, 1 << 19, 4 << 20
 # Files up to this size are fetched whole, in two requests where one was too short.
 _MOST_BYTES = 16 << 20
 # After so many refusals in a row, a server's files are left to GDAL, which knows more ways to be let in.
 _REFUSALS = 3
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-# What tells GDAL's requests to be other than plain ones.
+# GDAL's options (GDAL_HTTP_...) that make its requests other than plain ones.
 _OF_GDAL = ("HEADERS", "HEADER_FILE", "USERPWD", "AUTH", "BEARER", "COOKIE", "COOKIEFILE", "PROXY", "UNSAFESSL", "SSLCERT", "CAPATH")
 
 #: Hosts and kinds of files there that are large; refusals in a row by host.
