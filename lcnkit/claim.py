@@ -11,13 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from lcnkit.errors import OutputError, OutputFull, SetupError
-from lcnkit.journal import OutputFolder, journaled_files
+from lcnkit.journal import LOCK, OutputFolder, journaled_files
 from lcnkit.output import FAILURES, MANIFEST, SELECTION, STATE, guarded, manifest_samples, write_json
 from lcnkit.owner import OWNER, owner_text, write_owner
 
 log = logging.getLogger(__name__)
-
-_LOCK = "lock"
 
 
 @contextmanager
@@ -33,7 +31,7 @@ def claim(path: Path, config: Mapping[str, Any], *, overwrite: bool) -> Iterator
     state = path / STATE
     with guarded(path, "make the output folder"):
         state.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(state / _LOCK)
+    lock = FileLock(state / LOCK)
     with guarded(path, "lock the output folder"):
         try:
             lock.acquire(timeout=0)
@@ -55,7 +53,7 @@ def claim(path: Path, config: Mapping[str, Any], *, overwrite: bool) -> Iterator
         # The folder of the state goes before the lock is given up: afterwards it may be another run's.
         with suppress(OSError):
             (state / OWNER).unlink(missing_ok=True)
-        if not any(entry.name != _LOCK for entry in _entries(state)):
+        if not any(entry.name != LOCK for entry in _entries(state)):
             shutil.rmtree(state, ignore_errors=True)
         lock.release()
 
@@ -162,7 +160,7 @@ def _wipe(path: Path) -> None:
     for name in {*_OURS, *written, ".hydra"}:
         _remove(path / name)
     for entry in _entries(path / STATE):
-        if entry.name not in (_LOCK, OWNER):
+        if entry.name not in (LOCK, OWNER):
             _remove(entry)
 
 

@@ -14,9 +14,13 @@ from lcnkit.errors import listing
 from lcnkit.model import Receipt
 from lcnkit.model.href import is_url
 from lcnkit.output import STATE, guarded, manifest_samples
+from lcnkit.owner import OWNER
 from lcnkit.terminal import counted, progress
 
 log = logging.getLogger(__name__)
+
+#: What one run at a time holds.
+LOCK = "lock"
 
 #: Under this key a line of the journal holds the checksum of its other values.
 _CHECK = "check"
@@ -68,10 +72,16 @@ class OutputFolder:
         return known
 
     def forget_state(self) -> None:
-        """Remove the work in progress: the manifest has taken its place."""
-        for name in ("journal.jsonl", "run.json"):
-            (self.path / STATE / name).unlink(missing_ok=True)
-        shutil.rmtree(self.path / STATE / "parts", ignore_errors=True)
+        """Remove the work in progress: the manifest has taken its place. The journal goes first, as it tells of the rest."""
+        state = self.path / STATE
+        (state / "journal.jsonl").unlink(missing_ok=True)
+        for entry in state.iterdir() if state.is_dir() else ():
+            if entry.name in (LOCK, OWNER):
+                continue
+            if entry.is_dir():
+                shutil.rmtree(entry, ignore_errors=True)
+            else:
+                entry.unlink(missing_ok=True)
 
 
 def journaled_files(path: Path) -> set[str]:

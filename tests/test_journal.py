@@ -210,3 +210,37 @@ def test_a_sample_that_the_journal_has_wrong_is_taken_from_the_finished_data_set
     output = OutputFolder(tmp_path, resumed=True)
     output.record(lost)
     assert output.receipts() == {"A": finished}
+
+
+@pytest.mark.parametrize("failed", [False, True], ids=["in place", "strung together"])
+def test_a_kill_before_the_manifest_costs_no_sample(failed: bool, tmp_path: Path, make_run: Any, monkeypatch: Any) -> None:
+    """The data set has its name by then; the journal must still find its samples."""
+    archive = TinyArchive(tmp_path / "archive")
+    for number in range(4):
+        archive.chip(f"C{number}", classes=number)
+        archive.item(f"C{number}", "2018-02-01", B04=number)
+    archive.write()
+    lost = next(archive.root.rglob("*C1_20180201/B04.tif"))
+    aside = lost.rename(tmp_path / "aside.tif") if failed else None
+
+    def make(output: str) -> Report:
+        return prepare(make_run(archive.root, output_dir=str(tmp_path / output)))
+
+    undisturbed = make("undisturbed")
+    with monkeypatch.context() as patch:
+        patch.setattr("lcnkit.finish.write_json", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            make("killed")
+    again = make("killed")
+    assert (again.made, again.kept) == (0, 3 if failed else 4)
+    assert not (again.output / ".lcnkit").exists()
+    assert (again.output / "items.pkl").read_bytes() == (undisturbed.output / "items.pkl").read_bytes()
+    if aside is not None:
+        aside.rename(lost)
+        whole = make("killed")
+        assert (whole.made, whole.kept, whole.status) == (1, 3, 0)
+        assert (whole.output / "items.pkl").read_bytes() == make("whole").output.joinpath("items.pkl").read_bytes()
+
+
+def interrupt(*_: Any) -> None:
+    raise KeyboardInterrupt

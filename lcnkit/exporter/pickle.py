@@ -13,7 +13,7 @@ import numpy as np
 
 from lcnkit.contracts import Exporter
 from lcnkit.errors import OutputError
-from lcnkit.exporter.pickle_slots import SLOTS, WHOLE, reserve, slot_of
+from lcnkit.exporter.pickle_slots import WHOLE, reserve, slot_of
 from lcnkit.exporter.pickle_stream import APPEND, HEAD, STOP, HashedFile, dump_pair, load_pair, size_of_pair
 from lcnkit.exporter.receipts import facts_of, shapes_of
 from lcnkit.hookspecs import hookimpl
@@ -94,8 +94,19 @@ def _close(folder: Path, offsets: Sequence[int]) -> None:
             file.write(APPEND)
         file.truncate(offsets[-1])
         file.write(STOP)
-    os.replace(folder / WHOLE, folder / FILE)
-    (folder / SLOTS).unlink(missing_ok=True)
+    _give_name(folder / WHOLE, folder / FILE)
+
+
+def _give_name(path: Path, name: Path) -> None:
+    """Let the file be there under its name, and under the old one until the manifest is written: the journal tells of that one."""
+    beside = name.with_name(f".{name.name}.{os.getpid()}.partial")
+    try:
+        os.link(path, beside)
+    except OSError:  # a file system without hard links
+        os.replace(path, name)
+    else:
+        os.replace(beside, name)
+        beside.unlink(missing_ok=True)  # still there where both names were the same file's already
 
 
 def _string_together(receipts: Sequence[Receipt], folder: Path) -> None:
@@ -106,8 +117,6 @@ def _string_together(receipts: Sequence[Receipt], folder: Path) -> None:
             _append(folder / receipt.file, receipt, whole)
             whole.write(APPEND)
         whole.write(STOP)
-    for name in (WHOLE, SLOTS):
-        (folder / name).unlink(missing_ok=True)
 
 
 def _append(path: Path, receipt: Receipt, whole: IO[bytes]) -> None:
