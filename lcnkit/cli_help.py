@@ -29,7 +29,7 @@ lcnkit: training-ready chips from STAC label collections and satellite time seri
   python -m lcnkit index ROOT [--help]      write the items of an archive or API into one stac-geoparquet file
 
 Keys
-  dataset=NAME          demo, landcovernet; then dataset.root=PATH, dataset.source=sentinel_1
+  dataset=NAME          demo, landcovernet, earth_search, planetary_computer; then dataset.root=PATH, dataset.source=sentinel_1
   +strategy=NAME        {strategy}
   n_periods=N           cut the interval into N equal parts (5)
   bands=NAME|[A,B]      a list of asset keys, or rgb, rgbn, all (rgb)
@@ -47,6 +47,7 @@ Keys
   output_dir=PATH       where the data set goes; overwrite=true replaces another one
   retries=N             try again N times what failed for a passing reason: network, lost worker (2)
   on_error=WORD         a chip that cannot be made: skip, raise (skip); raise stops the run
+  pixel_cache=GB        disk for pixels that the runs of a sweep share (8 for remote sources, else none)
 
 Options of a plugin follow its kind: strategy.max_cloud=60 transform.reflectance.scale=10000.
 --cfg job prints the composed configuration, --config-dir DIR adds yours, --hydra-help tells of Hydra's flags.
