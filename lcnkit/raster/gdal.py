@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -32,6 +33,9 @@ _HTTP = {
     "GDAL_INGESTED_BYTES_AT_OPEN": "32768",  # the header of a scene of 10980 x 10980 pixels; small files come another way
     "CPL_VSIL_CURL_CACHE_SIZE": str(64 << 20),  # headers of scenes stay, however many tiles are read meanwhile
 }
+
+
+_CALLING_BACK = threading.Lock()
 
 
 @contextmanager
@@ -118,7 +122,8 @@ def _read_opened(href: str, read: Callable[[Any], T], opener: Opener) -> T:
 
     file = opener.open(href)
     try:
-        with rasterio.open(href, opener=file) as dataset:
+        # One at a time: GDAL calls back into Python here, also from the middle of an error, and was seen to abort with many threads.
+        with _CALLING_BACK, rasterio.open(href, opener=file) as dataset:
             found = read(dataset)
     except (RasterioError, WarpOperationError):
         if file.error is None:
