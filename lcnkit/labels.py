@@ -1,4 +1,4 @@
-"""Labels: the chips of a label collection, and the classes of a chip."""
+"""Labels: the chips of a label collection."""
 
 from __future__ import annotations
 
@@ -8,22 +8,18 @@ from datetime import date
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from lcnkit.archive import Archive, Collection
 from lcnkit.archive.parsing import no_collector
-from lcnkit.errors import BadLabel, ChipError, ConfigError, DataError, UnreachableAsset, did_you_mean, listing
+from lcnkit.errors import BadLabel, ChipError, ConfigError, DataError, did_you_mean, listing
+from lcnkit.label_classes import class_names, unreadable_label
 from lcnkit.label_links import CollectionLinks, LabelPlace, place_of, source_hrefs
-from lcnkit.model import Asset, Chip, Failure, Grid, Interval, Item
+from lcnkit.model import Chip, Failure, Grid, Interval, Item
 from lcnkit.model.chip import LabelLinks
 from lcnkit.model.href import is_url, resolve
-from lcnkit.settings import Dataset, LabelOptions
+from lcnkit.settings import Dataset
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
     from shapely import Geometry
-
-    from lcnkit.raster.plain_tiff import PlainTiff
 
 
 _Entry = tuple[str, str, Item | str]
@@ -99,112 +95,6 @@ def _read_labels(collection: Collection, dataset: Dataset, wanted: int | tuple[s
         _about(collection),
         CollectionLinks(collection, chips, entries.places, lambda chip_id, item: _links(chip_id, item, dataset.label_asset)),
     )
-
-
-def read_classes(chip: Chip, options: LabelOptions) -> NDArray[np.int64]:
-    """The classes of a chip, int64, shape ``chip.grid.shape``.
-
-    Raises:
-        BadLabel: The raster cannot be read, lacks a band, or no longer lies on the chip's grid.
-        UnreachableAsset: The server that has it did not answer, or not well.
-    """
-    need = [options.band] + ([options.consensus_band] if options.min_consensus is not None else [])
-    stored = _far_bands(chip, need) if is_url(chip.label_href) else _near_bands(chip, need)
-    return classes_of(stored[0], stored[1] if len(need) > 1 else None, options)
-
-
-def _near_bands(chip: Chip, need: Sequence[int]) -> Sequence[NDArray[Any]]:
-    """Bands of a label raster on disk."""
-    from lcnkit.raster.plain_tiff import read_plain
-
-    plain = read_plain(chip.label_href, chip.grid)
-    return _of_plain(plain, need) or _read_bands(chip, need, None)
-
-
-def _far_bands(chip: Chip, need: Sequence[int]) -> Sequence[NDArray[Any]]:
-    """Bands of a label raster on a server; the runs of a sweep ask for it once."""
-    from lcnkit.raster import plane_cache
-    from lcnkit.raster.plain_tiff import plain_of
-    from lcnkit.raster.planes import Plane
-
-    kept = plane_cache.current()
-    key = plane_cache.key_of(Asset(chip.item_id, f"label bands {list(need)}", chip.label_href, {}), chip.grid, "nearest")
-    plane = kept.get(key) if kept else None
-    if plane is None:
-        content = _content(chip)
-        bands = _of_plain(None if content is None else plain_of(content, chip.grid), need) or _read_bands(chip, need, content)
-        plane = Plane(np.stack(bands), np.ones((len(need), *chip.grid.shape), dtype=bool), None)
-        if kept:
-            kept.put(key, plane)
-    return list(plane.values)
-
-
-def _of_plain(plain: PlainTiff | None, need: Sequence[int]) -> list[NDArray[Any]]:
-    """The bands, none where GDAL has to read them (or to say what is wrong)."""
-    return [plain.values[band - 1] for band in need] if plain is not None and max(need) <= len(plain.values) else []
-
-
-def _content(chip: Chip) -> bytes | None:
-    """The label raster from a web server, where it can be had in one request."""
-    from lcnkit.raster.whole_file import whole_file
-
-    try:
-        return whole_file(chip.label_href, chip.grid, "label", colours=True)
-    except OSError as error:
-        raise _unreadable(chip.id, chip.label_href, error) from error
-
-
-def _read_bands(chip: Chip, need: Sequence[int], content: bytes | None) -> list[NDArray[Any]]:
-    """Bands of the label raster through GDAL, which says best what is wrong with a file."""
-    from rasterio.errors import RasterioError
-
-    from lcnkit.raster.gdal import gdal, read_bytes, read_raster
-
-    def read(dataset: Any) -> list[NDArray[Any]]:
-        missing = [band for band in need if band > dataset.count]
-        if missing:
-            raise BadLabel(
-                f"Chip {chip.id}: {chip.label_href} has {dataset.count} band{'s' if dataset.count > 1 else ''}, no band {missing[0]}. "
-                "Choose with label.band (classes) and label.consensus_band (label.min_consensus=null needs none)."
-            )
-        if dataset.crs is None or not Grid.from_dataset(dataset).matches(chip.grid):
-            raise BadLabel(f"Chip {chip.id}: the grid of {chip.label_href} is not the one its item declares (proj:*). Correct the item.")
-        return list(dataset.read(need))
-
-    try:
-        with gdal():
-            return read_raster(chip.label_href, read) if content is None else read_bytes(content, read)
-    except RasterioError as error:
-        raise _unreadable(chip.id, chip.label_href, error) from error
-
-
-def classes_of(stored: NDArray[Any], consensus: NDArray[Any] | None, options: LabelOptions) -> NDArray[np.int64]:
-    """Stored classes as a model is to see them: first what is ignored, then the new numbers."""
-    ignored = np.isin(stored, options.ignore)
-    if np.issubdtype(stored.dtype, np.floating):
-        ignored |= np.isnan(stored)
-        stored = np.nan_to_num(stored)
-    classes = stored.astype("int64")
-    for old, new in options.remap.items():
-        classes[stored == old] = new
-    if consensus is not None:
-        ignored |= ~(consensus >= options.min_consensus)  # an unknown score (NaN) is none
-    classes[ignored] = options.ignore_index
-    return classes
-
-
-def class_names(item: Item, asset: str) -> dict[int, str]:
-    """Class names of a label item: ``file:values`` of its raster, else ``label:classes`` by position."""
-    names: dict[int, str] = {}
-    for entry in item.assets.get(asset, {}).get("file:values") or []:
-        # LandCoverNet writes `value`; the file extension says `values`.
-        values = entry["values"] if entry.get("values") is not None else entry.get("value")
-        for value in values if isinstance(values, list) else [] if values is None else [values]:
-            names[int(value)] = str(entry.get("summary", value))
-    if not names:
-        for group in item.properties.get("label:classes") or []:
-            names = names or {value: entry for value, entry in enumerate(group.get("classes") or []) if isinstance(entry, str)}
-    return names
 
 
 def _entries(collection: Collection, wanted: int | tuple[str, ...] | None) -> _Entries:
@@ -324,7 +214,7 @@ def _stored_grid(chip_id: str, href: str) -> Grid:
     try:
         plain = far_grid(href) if is_url(href) else plain_grid(href)
     except OSError as error:
-        raise _unreadable(chip_id, href, error) from error
+        raise unreadable_label(chip_id, href, error) from error
     if plain is not None:
         return plain
 
@@ -343,17 +233,7 @@ def _stored_grid(chip_id: str, href: str) -> Grid:
         with gdal():
             return read_raster(href, read)
     except RasterioError as error:
-        raise _unreadable(chip_id, href, error) from error
-
-
-def _unreadable(chip_id: str, href: str, error: BaseException) -> ChipError:
-    from lcnkit.raster.gdal import is_passing
-
-    cause = " ".join(str(error.__cause__ or error).split())
-    what = f"Chip {chip_id}: cannot read the label raster {href}: {cause}"
-    if is_passing(error):
-        return UnreachableAsset(f"{what}. The server may answer later: run again in the same folder to try what is missing.")
-    return BadLabel(f"{what} Fetch it again, or leave the chip out with chips=[...].")
+        raise unreadable_label(chip_id, href, error) from error
 
 
 def _footprint(chip_id: str, item: Item, grid: Grid) -> Geometry:

@@ -18,7 +18,7 @@ import numpy as np
 
 from lcnkit.contracts import Catalog, Exporter, Reader, Transform
 from lcnkit.errors import ChipError, LcnkitError, OutputFull
-from lcnkit.labels import read_classes
+from lcnkit.label_classes import read_classes
 from lcnkit.model import Chip, Failure, Frame, Image, Receipt, Sample
 from lcnkit.model.sample import valid_of
 from lcnkit.output import guarded

@@ -16,7 +16,7 @@ from servers.proxy import AWAY, BROKEN, CUT, Fault, Proxy, busy
 
 from lcnkit.demo.rasters import label_tiff
 from lcnkit.errors import UnreadableAsset
-from lcnkit.labels import read_classes
+from lcnkit.label_classes import read_classes
 from lcnkit.model import Chip, Grid, Item
 from lcnkit.raster import whole_file
 from lcnkit.raster.far_grid import far_grid, far_grids

@@ -18,7 +18,8 @@ from lcnkit.catalog.static import Static
 from lcnkit.contracts import Reader
 from lcnkit.dataset import open_dataset
 from lcnkit.errors import BadLabel, UnreachableAsset, UnreadableAsset
-from lcnkit.labels import read_classes, read_labels
+from lcnkit.label_classes import read_classes
+from lcnkit.labels import read_labels
 from lcnkit.model import Chip, Grid, Item
 from lcnkit.pipeline import prepare
 from lcnkit.raster.gdal import _HTTP

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lcnkit.errors import BadLabel, ConfigError
-from lcnkit.labels import class_names, classes_of, read_classes
+from lcnkit.label_classes import class_names, classes_of, read_classes
 from lcnkit.model import Grid, Item
 from lcnkit.settings import LabelOptions
 from lcnkit.testing.archives import write_raster
