@@ -59,12 +59,16 @@ class Local(Backend):
 
     @contextmanager
     def _client(self) -> Iterator[Client]:
+        import dask
         from distributed import Client, LocalCluster
 
         workers = self.workers or available_cores()
         _know_start_method()
         with (
             quiet_logs(),
+            # So long after a worker was lost Dask looks whether it is there, and gives its place up for good where it is not: a worker
+            # that is lost several times may just be starting again then.
+            dask.config.set({"distributed.deploy.lost-worker-timeout": "7 days"}),
             LocalCluster(  # type: ignore[no-untyped-call]
                 n_workers=workers,
                 threads_per_worker=self.threads,
