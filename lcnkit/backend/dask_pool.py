@@ -43,6 +43,7 @@ class DaskPool(Pool):
         gather: Gather = "workers",
         timeout_s: float = 180.0,
         grows_to: int = 0,
+        early: bool = False,
     ) -> None:
         """A pool that has no workers yet.
 
@@ -52,8 +53,10 @@ class DaskPool(Pool):
             gather: What `shares` answers: ``workers`` yes, ``client`` no, ``auto`` what a trial in the folder shows.
             timeout_s: How long the cluster may be without workers, or out of reach, before `map` gives up.
             grows_to: Workers that an adaptive cluster may have.
+            early: Connect when tasks are expected, on a thread of its own; who asks for it must `settle` before closing.
         """
         self._connect, self._batch, self._gather, self._timeout, self._grows_to = connect, batch, gather, timeout_s, grows_to
+        self._early = early
         self._connected: Client | None = None
         self._connecting: Future[Client] | None = None
         self._shared: dict[Path, bool] = {}
@@ -67,7 +70,7 @@ class DaskPool(Pool):
 
     def expect(self) -> None:
         """See `lcnkit.contracts.Pool.expect`."""
-        if self._connected is None and self._connecting is None:
+        if self._early and self._connected is None and self._connecting is None:
             threads = ThreadPoolExecutor(1, thread_name_prefix="lcnkit-connect")
             self._connecting = threads.submit(self._connect)
             threads.shutdown(wait=False)

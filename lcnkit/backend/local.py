@@ -51,7 +51,7 @@ class Local(Backend):
     def open(self) -> Iterator[Pool]:
         """See `lcnkit.contracts.Backend.open`."""
         with ExitStack() as stack:
-            pool = DaskPool(lambda: stack.enter_context(self._client()), self.batch)
+            pool = DaskPool(lambda: stack.enter_context(self._client()), self.batch, early=True)
             try:
                 yield pool
             finally:
