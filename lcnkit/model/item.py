@@ -14,14 +14,21 @@ if TYPE_CHECKING:
 
 
 class OpenedFile(Protocol):
-    """A file as rasterio's option ``opener`` takes it: called with a path, it gives a view that reads, seeks and tells."""
+    """A file that is read in parts; threads may do so at once."""
 
     @property
     def error(self) -> OSError | None:
         """Why it could not be read, where that is known: errors do not pass through GDAL."""
 
-    def __call__(self, path: str, mode: str = "rb") -> Any:
-        """A binary file, at its start."""
+    @property
+    def size(self) -> int:
+        """Bytes; 0 where the file cannot be had."""
+
+    def whole(self) -> bytes | None:
+        """All bytes, where the file is about as small as a chip; else ``None``."""
+
+    def read(self, start: int, count: int) -> bytes:
+        """The bytes from ``start``; fewer at the end of the file, none where they cannot be had."""
 
 
 class Opener(Protocol):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -33,9 +32,6 @@ _HTTP = {
     "GDAL_INGESTED_BYTES_AT_OPEN": "32768",  # the header of a scene of 10980 x 10980 pixels; small files come another way
     "CPL_VSIL_CURL_CACHE_SIZE": str(64 << 20),  # headers of scenes stay, however many tiles are read meanwhile
 }
-
-
-_CALLING_BACK = threading.Lock()
 
 
 @contextmanager
@@ -116,21 +112,29 @@ def read_bytes(content: bytes, read: Callable[[Any], T]) -> T:
 
 
 def _read_opened(href: str, read: Callable[[Any], T], opener: Opener) -> T:
-    """The same of a file that is read through Python: GDAL is told neither a secret nor where it goes."""
-    import rasterio
-    from rasterio.errors import RasterioError, RasterioIOError, WarpOperationError
+    """The same of a file that only Python may fetch: GDAL is told neither a secret nor where it goes, and gets a copy.
+
+    Not rasterio's option ``opener`` (1.4.4): where a read fails it gives GDAL -1 bytes, of which a driver makes a string
+    and aborts the process, and each open changes GDAL's list of file systems while other threads look things up in it.
+    Nor a web server in this process: rasterio waits for GDAL's requests with Python locked.
+    """
+    from tempfile import NamedTemporaryFile
+
+    from rasterio.errors import RasterioIOError
 
     file = opener.open(href)
-    try:
-        # One at a time: GDAL calls back into Python here, also from the middle of an error, and was seen to abort with many threads.
-        with _CALLING_BACK, rasterio.open(href, opener=file) as dataset:
-            found = read(dataset)
-    except (RasterioError, WarpOperationError):
-        if file.error is None:
-            raise
-    if file.error is not None:  # what GDAL made of nothing is worth nothing
-        raise RasterioIOError(str(file.error)) from file.error
-    return found
+    content = file.whole()
+    if content is not None:
+        return read_bytes(content, read)
+    with NamedTemporaryFile(prefix="lcnkit-", suffix=".tif") as copy:
+        size, place = file.size, 0
+        while place < size and (part := file.read(place, _COPIED)):
+            copy.write(part)
+            place += len(part)
+        copy.flush()
+        if file.error is not None or place < size:
+            raise RasterioIOError(str(file.error or f"it ends after {place} of {size} bytes")) from file.error
+        return read_raster(copy.name, read)
 
 
 def _fetched(href: str, error: BaseException) -> bytes | None:
@@ -156,6 +160,8 @@ def _fetched(href: str, error: BaseException) -> bytes | None:
 
 
 _FETCHES = 3
+# Bytes of a scene asked for at a time.
+_COPIED = 4 << 20
 
 
 # What GDAL says of a server that may do better later: `HTTP response code: 503`, `CURL error: Recv failure: ...`.

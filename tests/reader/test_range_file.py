@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -32,26 +32,31 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @settings(max_examples=30, deadline=None)
-@given(steps=st.lists(st.tuples(st.integers(0, len(CONTENT) + 10), st.integers(-1, 300_000)), max_size=12))
+@given(steps=st.lists(st.tuples(st.integers(0, len(CONTENT) + 10), st.integers(0, 300_000)), max_size=12))
 def test_any_reads_give_the_bytes_of_the_file(url: str, steps: list[tuple[int, int]]) -> None:
-    expected = io.BytesIO(CONTENT)
     with requests.Session() as session:
-        file = RemoteFile(f"{url}/whole.bin", session)("whole.bin")
+        file = RemoteFile(f"{url}/whole.bin", session)
         for place, count in steps:
-            assert file.seek(place) == expected.seek(place)
-            assert file.read(count) == expected.read(count)
-            assert file.tell() == expected.tell()
-        assert file.seek(-5, io.SEEK_END) == len(CONTENT) - 5
-        assert file.read() == CONTENT[-5:]
-        assert file.seek(-3, io.SEEK_CUR) == len(CONTENT) - 3
+            assert file.read(place, count) == CONTENT[place : place + count]
+        assert file.size == len(CONTENT)
+        assert file.whole() is None
+        assert RemoteFile(f"{url}/whole.bin", session, len(CONTENT)).whole() == CONTENT
+
+
+def test_threads_read_it_at_once(url: str) -> None:
+    with requests.Session() as session, ThreadPoolExecutor(8) as threads:
+        file = RemoteFile(f"{url}/whole.bin", session)
+        places = [number * 7919 % len(CONTENT) for number in range(64)]
+        assert list(threads.map(lambda place: file.read(place, 90_000), places)) == [CONTENT[place : place + 90_000] for place in places]
 
 
 def test_what_cannot_be_had_is_nothing_and_remembered(url: str) -> None:
     with requests.Session() as session:
         for name, said in (("gone.bin", "HTTP 404"), ("empty.bin", "HTTP 416")):
             file = RemoteFile(f"{url}/{name}", session)
-            assert file("x").read(10) == b""
-            assert file("x").seek(0, io.SEEK_END) == 0
+            assert file.read(0, 10) == b""
+            assert file.size == 0
+            assert file.whole() is None
             assert isinstance(file.error, RefusedError)
             assert said in str(file.error)
 
@@ -61,7 +66,7 @@ def test_a_server_without_ranges(tmp_path: Path) -> None:
     with serving_files(tmp_path) as files, Proxy(files).running() as proxy, requests.Session() as session:
         session.headers["Range"] = ""
         assert fetch(f"{proxy.url}/whole.bin", session).content == CONTENT
-        assert RemoteFile(f"{proxy.url}/whole.bin", session)("x").read(20) == CONTENT[:20]
+        assert RemoteFile(f"{proxy.url}/whole.bin", session).read(0, 20) == CONTENT[:20]
 
 
 def test_a_wait_that_is_too_long_is_not_waited_for(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
