@@ -75,6 +75,21 @@ class Grid:
         near = PIXEL_TOLERANCE * min(self.resolution)
         return bool(np.allclose(self.corners, other.corners, rtol=0, atol=near))
 
+    def corner_of(self, other: Grid) -> tuple[int, int] | None:
+        """Row and column of the first pixel of ``other``, where its pixels are some of these; else ``None``.
+
+        They may lie outside: a row or column is negative, or beyond the last.
+        """
+        a, _, c, _, e, f = self.transform
+        if self.crs != other.crs or not self.is_rectilinear or not other.is_rectilinear:
+            return None
+        height, width = other.shape
+        drift = max(abs(other.transform[0] - a) * width, abs(other.transform[4] - e) * height)
+        column, row = (other.transform[2] - c) / a, (other.transform[5] - f) / e
+        shift = max(abs(column - round(column)), abs(row - round(row)))
+        fits = drift < PIXEL_TOLERANCE * abs(a) and shift < PIXEL_TOLERANCE
+        return (round(row), round(column)) if fits else None
+
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON; `from_dict` reads them back."""
         return {"crs": self.crs, "transform": list(self.transform), "shape": list(self.shape)}

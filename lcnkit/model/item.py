@@ -27,12 +27,16 @@ class OpenedFile(Protocol):
     def whole(self) -> bytes | None:
         """All bytes, where the file is about as small as a chip; else ``None``."""
 
-    def read(self, start: int, count: int) -> bytes:
-        """The bytes from ``start``; fewer at the end of the file, none where they cannot be had."""
+    def read(self, start: int, count: int, keep: bool = True) -> bytes:
+        """The bytes from ``start``; fewer at the end of the file, none where they cannot be had.
+
+        Args:
+            keep: Whether they are likely to be wanted again.
+        """
 
 
 class Opener(Protocol):
-    """Opens assets whose address is not enough: a server wants a header. It can be pickled, and holds no secret itself."""
+    """Opens assets whose address is not enough: a server wants a header. It can be pickled and hashed, and holds no secret itself."""
 
     def serves(self, href: str) -> bool:
         """Whether an asset at ``href`` is to be opened by this."""

@@ -11,7 +11,6 @@ import numpy as np
 
 from lcnkit.errors import GridMismatch, UnreachableAsset, UnreadableAsset
 from lcnkit.model import Asset, Grid
-from lcnkit.model.grid import PIXEL_TOLERANCE
 from lcnkit.model.item import Opener
 from lcnkit.raster.planes import Plane, fill_of, plane_of
 
@@ -67,8 +66,8 @@ def read_plane(asset: Asset, grid: Grid, resampling: str = "nearest", content: b
         own = Grid.from_dataset(dataset)
         if own.matches(grid):
             return _with_mask(dataset, dataset.read(1), None)
-        window = _window(own, grid)
-        return _read_window(dataset, window, grid) if window else _warp(dataset, grid, resampling)
+        corner = own.corner_of(grid)
+        return _read_window(dataset, corner, grid) if corner else _warp(dataset, grid, resampling)
 
     try:
         return read_raster(asset.href, read, asset.opener) if content is None else read_bytes(content, read)
@@ -212,19 +211,6 @@ def _with_mask(dataset: Any, values: NDArray[np.generic], window: Any) -> Plane:
         valid = dataset.read_masks(1, window=window) > 0
         return Plane(np.where(valid, values, fill_of(values.dtype, dataset.nodata)), valid, dataset.nodata)
     return plane_of(values, dataset.nodata)
-
-
-def _window(own: Grid, wanted: Grid) -> tuple[int, int] | None:
-    """Row and column of ``wanted`` in ``own`` where pixels coincide, else ``None``."""
-    a, b, c, d, e, f = own.transform
-    if own.crs != wanted.crs or not own.is_rectilinear or not wanted.is_rectilinear:
-        return None
-    height, width = wanted.shape
-    drift = max(abs(wanted.transform[0] - a) * width, abs(wanted.transform[4] - e) * height)
-    column, row = (wanted.transform[2] - c) / a, (wanted.transform[5] - f) / e
-    shift = max(abs(column - round(column)), abs(row - round(row)))
-    fits = drift < PIXEL_TOLERANCE * abs(a) and shift < PIXEL_TOLERANCE
-    return (round(row), round(column)) if fits else None
 
 
 def _read_window(dataset: Any, corner: tuple[int, int], grid: Grid) -> Plane:

@@ -51,7 +51,7 @@ class PlainTiff:
 
 
 @dataclass(frozen=True)
-class _Known:
+class Described:
     """What a header says; the same for all files with the same one."""
 
     layout: Layout
@@ -60,7 +60,7 @@ class _Known:
 
 
 #: By (file size, header). A chip's files share a few; the newest are kept.
-_KNOWN: OrderedDict[tuple[int, bytes], _Known] = OrderedDict()
+_KNOWN: OrderedDict[tuple[int, bytes], Described] = OrderedDict()
 _HEADER_SIZES: OrderedDict[int, None] = OrderedDict()
 _MOST_KNOWN, _MOST_SIZES = 128, 8
 
@@ -108,7 +108,19 @@ def grid_of(read: ReadAt) -> Grid | None:
         return None
 
 
-def _known(content: bytes) -> _Known | None:
+def scene_of(read: ReadAt) -> Described | None:
+    """What the header of a scene says, its overviews left aside; ``None`` where the file is anything but a plain, tiled raster."""
+    try:
+        order, tags = order_and_tags(read, _ALL_TAGS, overviews=True)
+        grid, layout = _grid_of_tags(tags), _layout(order, tags)
+        if grid is None or layout is None or not layout.tiled or not _is_there(layout, None):
+            return None
+        return Described(layout, _nodata(tags), grid)
+    except (ValueError, IndexError, KeyError, TypeError, struct.error, ArithmeticError):
+        return None
+
+
+def _known(content: bytes) -> Described | None:
     """What is known of a file whose header was met before."""
     for size in reversed(_HEADER_SIZES):
         known = _KNOWN.get((len(content), content[:size]))
@@ -117,13 +129,13 @@ def _known(content: bytes) -> _Known | None:
     return None
 
 
-def _described(content: bytes) -> _Known | None:
+def _described(content: bytes) -> Described | None:
     """What the tags say; ``None`` where the file is not plain."""
     order, tags = order_and_tags(lambda start, count: content[start : start + count], _ALL_TAGS)
     grid, layout = _grid_of_tags(tags), _layout(order, tags)
     if grid is None or layout is None or not _is_there(layout, len(content)):
         return None
-    known = _Known(layout, _nodata(tags), grid)
+    known = Described(layout, _nodata(tags), grid)
     first = min(layout.offsets)
     # The header says all where the pixels, in one piece, are what is left.
     if layout.is_one_piece and first + sum(layout.counts) == len(content):
@@ -159,14 +171,14 @@ def _layout(order: str, tags: Mapping[int, tuple[Any, ...]]) -> Layout | None:
     return Layout(np.dtype(f"{order}{dtype}"), shape, block, offsets, counts, tiled, compression, predictor)
 
 
-def _is_there(layout: Layout, file_size: int) -> bool:
-    """Whether all blocks are in the file: GDAL fills those that are left out (0)."""
-    if not len(layout.offsets) == len(layout.counts) == layout.blocks:
+def _is_there(layout: Layout, file_size: int | None) -> bool:
+    """Whether all blocks are in the file, as far as its size is known: GDAL fills those that are left out (0)."""
+    if not len(layout.offsets) == len(layout.counts) == layout.blocks or 0 in (*layout.offsets, *layout.counts):
         return False
-    return 0 not in (*layout.offsets, *layout.counts) and max(map(sum, zip(layout.offsets, layout.counts, strict=True))) <= file_size
+    return file_size is None or max(map(sum, zip(layout.offsets, layout.counts, strict=True))) <= file_size
 
 
-def _remember(known: _Known, content: bytes, start: int) -> None:
+def _remember(known: Described, content: bytes, start: int) -> None:
     _KNOWN[len(content), content[:start]] = known
     _HEADER_SIZES[start] = None
     _HEADER_SIZES.move_to_end(start)

@@ -41,8 +41,12 @@ class RemoteFile:
         part = self._any() or self._fetched(0, self._first)
         return part.content if part and len(part.content) == part.size else None
 
-    def read(self, start: int, count: int) -> bytes:
-        """The bytes from ``start``; fewer at the end of the file, none where they cannot be had."""
+    def read(self, start: int, count: int, keep: bool = True) -> bytes:
+        """The bytes from ``start``; fewer at the end of the file, none where they cannot be had.
+
+        Args:
+            keep: Whether they, and some behind them, are likely to be wanted again.
+        """
         with self._keeping:
             for key, part in self._parts.items():
                 inside = start - part.start
@@ -50,13 +54,13 @@ class RemoteFile:
                     self._parts.move_to_end(key)
                     return part.content[inside : inside + count]
         if start > 0 and not self._parts:  # what lies behind the end must not be asked for
-            return self.read(start, count) if self._fetched(0, self._first) else b""
+            return self.read(start, count, keep) if self._fetched(0, self._first) else b""
         first = not self._parts and count <= self._first
-        begin, end = (0, self._first) if first else (start, start + max(count, _LEAST_BYTES))
-        found = self._fetched(begin, end)
+        begin, end = (0, self._first) if first else (start, start + max(count, _LEAST_BYTES if keep else 1))
+        found = self._fetched(begin, end, keep)
         return found.content[start - found.start : start - found.start + count] if found else b""
 
-    def _fetched(self, start: int, end: int) -> Part | None:
+    def _fetched(self, start: int, end: int, keep: bool = True) -> Part | None:
         if self.error is not None:
             return None
         known = self._any()
@@ -68,7 +72,8 @@ class RemoteFile:
             self.error = error
             return None
         with self._keeping:
-            self._parts[part.start] = part
+            if keep or not self._parts:  # one part is always there: it knows the size
+                self._parts[part.start] = part
             while len(self._parts) > _PARTS_KEPT:
                 self._parts.popitem(last=False)
         return part

@@ -81,6 +81,24 @@ def pixels(content: bytes, layout: Layout) -> NDArray[Any]:
     return whole
 
 
+def block_pixels(raw: bytes, layout: Layout, part: tuple[slice, slice]) -> NDArray[Any]:
+    """Some pixels of a tile, shape ``(y, x, band)``.
+
+    Args:
+        raw: The tile as it is stored.
+        part: Rows and columns of it, with their starts and stops.
+
+    Raises:
+        Damaged: It is cut short, or not what its compression says.
+    """
+    rows, columns = part
+    block = _values(_stored(raw, 0, len(raw), layout, layout.block[0]), (*layout.block, layout.shape[2]), layout.dtype)
+    if layout.predictor == HORIZONTAL:
+        native = layout.dtype.newbyteorder("=")
+        return np.cumsum(block[rows, : columns.stop], axis=1, dtype=native)[:, columns.start :]
+    return block[rows, columns]
+
+
 def _stored(content: bytes, start: int, count: int, layout: Layout, rows: int) -> bytes:
     raw = content[start : start + count]
     if layout.compression == UNCOMPRESSED:

@@ -60,10 +60,14 @@ def content_of(asset: Asset, grid: Grid) -> bytes | None:
     """
     from lcnkit.raster.http import NoAnswerError
 
-    if asset.opener is not None:
-        return None
     try:
-        return whole_file(asset.href, grid, asset.key)
+        if asset.opener is None:
+            return whole_file(asset.href, grid, asset.key)
+        file = asset.opener.open(asset.href)
+        content = file.whole()
+        if isinstance(file.error, NoAnswerError):
+            raise file.error
+        return content
     except NoAnswerError as error:
         raise unreadable(asset, error) from error
 

@@ -1,4 +1,4 @@
-"""Reader: a lean path for plain chips on the grid, rasterio for everything else."""
+"""Reader: a lean path for plain chips on the grid and for plain scenes on a web server, rasterio for everything else."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from lcnkit.raster.gdal import Resampling, gdal, read_plane
 from lcnkit.raster.many import read_rows
 from lcnkit.raster.plain_tiff import plain_of, read_plain
 from lcnkit.raster.planes import Plane, image_of, plane_of
+from lcnkit.raster.scene import read_scene
 from lcnkit.raster.whole_file import content_of, small_items
 
 
 @dataclass(frozen=True, kw_only=True)
 class Auto(Reader):
-    """Read plain chips on the chip's grid directly, and everything else with rasterio: the same pixels either way."""
+    """Read plain chips on the chip's grid, and their part of plain scenes, directly; all else with rasterio. The same pixels either way."""
 
     resampling: Resampling = "nearest"
     """How pixels that lie elsewhere come onto the chip's grid; nearest keeps stored values."""
@@ -31,9 +32,13 @@ class Auto(Reader):
 
         def far(asset: Asset) -> Plane:
             content = content_of(asset, chip.grid) if asset.item_id in small else None
-            lean = None if content is None else plain_of(content, chip.grid)
-            if lean is not None:
-                return plane_of(lean.values[0], lean.nodata)
+            if content is None:
+                plane = read_scene(asset, chip.grid)
+            else:
+                lean = plain_of(content, chip.grid)
+                plane = None if lean is None else plane_of(lean.values[0], lean.nodata)
+            if plane is not None:
+                return plane
             with gdal():
                 return read_plane(asset, chip.grid, self.resampling, content)
 

@@ -139,7 +139,7 @@ def test_a_file_in_two_pieces(folder: Path, url: str, seen: Seen, chip_on: Calla
 
 
 @READERS
-def test_items_that_cover_more_are_left_to_gdal(
+def test_items_that_cover_more_are_not_fetched_whole(
     reader: Any, folder: Path, url: str, seen: Seen, chip_on: Callable[[Grid], Chip], item_of: Callable[..., Item]
 ) -> None:
     write_raster(folder / "a.tif", PIXELS, GRID)
@@ -149,7 +149,7 @@ def test_items_that_cover_more_are_left_to_gdal(
         scene = replace(item, document={**item.document, "bbox": box})
         assert whole_file.small_items([scene], chip_on(GRID)) == frozenset()
         np.testing.assert_array_equal(reader.read(chip_on(GRID), [scene], ["B04"]).values[0, 0], PIXELS)
-    assert all("GDAL" in headers.get("User-Agent", "") for _, headers in seen)
+    assert any("GDAL" in headers.get("User-Agent", "") for _, headers in seen)
     high = replace(item, document={**item.document, "bbox": [west, south, 0, east, north, 900]})
     assert whole_file.small_items([item, high], chip_on(GRID)) == frozenset([item.id])
 

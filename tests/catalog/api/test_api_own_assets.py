@@ -183,18 +183,24 @@ def test_a_reader_that_cannot_send_it_says_so(guarded: Any, slovenia: Path) -> N
             Stackstac().read(chip, items, ["NDVI"])
 
 
-def test_windows_of_a_scene(tmp_path: Path, chip_on: Any, item_of: Any, guarded: Any) -> None:
-    """A file of several megabytes: larger than what one request brings."""
+@pytest.mark.parametrize("compress", ["deflate", "lzw"])
+def test_windows_of_a_scene(compress: str, tmp_path: Path, chip_on: Any, item_of: Any, guarded: Any) -> None:
+    """A file of several megabytes: of a plain one its part is asked for, of another kind all of it."""
     from lcnkit.catalog.api_files import OwnHostFiles
     from lcnkit.model import Grid
     from lcnkit.testing.archives import write_raster
 
     values = np.random.default_rng(1).integers(0, 5000, (2048, 2048), dtype="uint16")
     grid = Grid("EPSG:32633", (10.0, 0.0, 400_000.0, 0.0, -10.0, 5_000_000.0), (2048, 2048))
-    write_raster(tmp_path / "files" / "scene.tif", values, grid, tiled=True, blockxsize=256, blockysize=256, compress="deflate")
+    file = write_raster(tmp_path / "files" / "scene.tif", values, grid, tiled=True, blockxsize=256, blockysize=256, compress=compress)
     part = Grid("EPSG:32633", (10.0, 0.0, 400_000.0 + 10 * 700, 0.0, -10.0, 5_000_000.0 - 10 * 1100), (200, 200))
-    with serving_files(tmp_path / "files") as url:
+    seen: list[tuple[str, dict[str, str]]] = []
+    with serving_files(tmp_path / "files", seen) as url:
         item = item_of(part, B04=f"{url}/scene.tif")
         item = Item(item.href, item.document, OwnHostFiles(Api(**options(url, "header"))._access()))
         image = Auto().read(chip_on(part), [item], ["B04"])
     np.testing.assert_array_equal(image.values[0, 0], values[1100:1300, 700:900])
+    spans = [headers["Range"].removeprefix("bytes=").split("-") for _, headers in seen]
+    asked = sum(int(last) - int(first) + 1 for first, last in spans)
+    size = file.stat().st_size
+    assert asked < size / 4 if compress == "deflate" else size <= asked < size + 1_000_000
