@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import date
@@ -24,6 +25,9 @@ from lcnkit.testing.archives import TinyArchive, outline
 from lcnkit.transform.reflectance import Reflectance
 
 MakeRun = Callable[..., Run]
+
+# A shell lets what it starts in the background ignore Ctrl-C, and that is handed on to the processes of the tests.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)
