@@ -97,7 +97,7 @@ def _read_bands(chip: Chip, need: Sequence[int], content: bytes | None) -> list[
 
 def classes_of(stored: NDArray[Any], consensus: NDArray[Any] | None, options: LabelOptions) -> NDArray[np.int64]:
     """Stored classes as a model is to see them: first what is ignored, then the new numbers."""
-    ignored = np.isin(stored, options.ignore)
+    ignored = np.isin(stored, options.ignore) if options.ignore else np.zeros(stored.shape, dtype=bool)
     if np.issubdtype(stored.dtype, np.floating):
         ignored |= np.isnan(stored)
         stored = np.nan_to_num(stored)

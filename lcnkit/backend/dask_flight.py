@@ -51,6 +51,8 @@ class Flight:
         self._done: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._looked = self._had_workers = time.monotonic()
         self._threads = 0
+        self._first_landed = 0.0
+        self._tasks_since = 0
         self._look()
 
     def __len__(self) -> int:
@@ -62,6 +64,13 @@ class Flight:
         if time.monotonic() - self._looked > _TICK_S:
             self._look()
         return max(1, self._threads)
+
+    @property
+    def task_s(self) -> float | None:
+        """About how long a task keeps a worker's thread, seen from here; ``None`` while too few have landed to say."""
+        if self._tasks_since < 2 * self.threads:
+            return None
+        return max(1e-6, (time.monotonic() - self._first_landed) * self.threads / self._tasks_since)
 
     def send(self, batch: Batch) -> None:
         """Hand a batch to the scheduler."""
@@ -86,10 +95,18 @@ class Flight:
                 continue
             entry = self._running.pop(future.key, None)
             if entry is not None:
+                self._count(entry[1])
                 try:
                     return self._landed(entry[1], future)
                 finally:
                     future.release()
+
+    def _count(self, batch: Batch) -> None:
+        """The first to land only starts the clock: what came before was the start of the cluster."""
+        if self._first_landed:
+            self._tasks_since += len(batch.tasks)
+        else:
+            self._first_landed = time.monotonic()
 
     def cancel(self) -> None:
         """Start nothing more of what was sent."""

@@ -20,6 +20,8 @@ Gather = Literal["auto", "workers", "client"]
 
 #: Batches in flight per worker thread: one that runs and one that is there when it ends.
 IN_FLIGHT = 2
+#: Tasks in a batch: before it is known how long they take, and at most; and for how long a batch should keep a worker busy.
+FIRST_BATCH, MOST_IN_BATCH, BATCH_S = 4, 16, 0.1
 #: Batches in flight for each worker that a cluster may grow to. An adaptive cluster grows when what it has in hand takes it
 #: longer than some seconds, and it does not see what is still to come.
 IN_FLIGHT_TO_GROW = 16
@@ -131,7 +133,7 @@ class DaskPool(Pool):
             if again:
                 yield again.popleft()
                 continue
-            tasks = list(islice(new, self._size(len(flight), flight.threads, overlap)))
+            tasks = list(islice(new, self._size(flight, overlap)))
             if not tasks:
                 return
             yield Batch(tasks)
@@ -141,10 +143,16 @@ class DaskPool(Pool):
             return IN_FLIGHT * max(threads, min(self._grows_to, MOST_TO_GROW // IN_FLIGHT))
         return max(IN_FLIGHT * threads, min(IN_FLIGHT_TO_GROW * self._grows_to, MOST_TO_GROW))
 
-    def _size(self, in_flight: int, threads: int, overlap: int) -> int:
+    def _size(self, flight: Flight, overlap: int) -> int:
         """Small batches while workers are idle, larger ones once all are busy; as many as a worker can have under way at once."""
-        first, later = (1, 4) if overlap == 1 else (-(-overlap // 2), overlap)
-        return self._batch or (first if self._travels or in_flight < threads else later)
+        first, later = (1, self._quick(flight)) if overlap == 1 else (-(-overlap // 2), overlap)
+        return self._batch or (first if self._travels or len(flight) < flight.threads else later)
+
+    def _quick(self, flight: Flight) -> int:
+        """As many tasks as a worker does in a tenth of a second: what each message costs is then little beside them."""
+        if flight.task_s is None:
+            return FIRST_BATCH
+        return max(1, min(MOST_IN_BATCH, round(BATCH_S / flight.task_s)))
 
     @property
     def _travels(self) -> bool:

@@ -39,7 +39,7 @@ class Local(Backend):
     dashboard: str | None = "127.0.0.1:0"
     """Address of Dask's dashboard; port 0: any free one; null: none."""
     batch: int | None = None
-    """Chips per task; null: 1 to 4."""
+    """Chips per task; null: as many as take about a tenth of a second, 16 at most."""
 
     def __post_init__(self) -> None:
         for name in ("workers", "threads", "batch"):

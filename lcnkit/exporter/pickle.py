@@ -14,7 +14,7 @@ import numpy as np
 from lcnkit.contracts import Exporter
 from lcnkit.errors import OutputError
 from lcnkit.exporter.pickle_slots import WHOLE, reserve, slot_of
-from lcnkit.exporter.pickle_stream import APPEND, HEAD, STOP, HashedFile, dump_pair, load_pair, size_of_pair
+from lcnkit.exporter.pickle_stream import APPEND, HEAD, STOP, load_pair, pair_of
 from lcnkit.exporter.receipts import facts_of, shapes_of
 from lcnkit.hookspecs import hookimpl
 from lcnkit.model import Frame, Grid, Image, Receipt, Sample
@@ -34,25 +34,23 @@ class Pickle(Exporter):
 
     def write(self, sample: Sample, folder: Path) -> Receipt:
         """See `lcnkit.contracts.Exporter.write`."""
-        slot = slot_of(sample.chip_id, folder)
-        if slot is not None and slot[1] == size_of_pair(sample):
+        slot, pieces = slot_of(sample.chip_id, folder), pair_of(sample)
+        if slot is not None and slot[1] == pieces.size:
             path, offset = folder / WHOLE, slot[0]
             with path.open("r+b") as file:
                 file.seek(offset)
-                hashed = HashedFile(file)
-                dump_pair(sample, hashed)
+                checksum = pieces.write_to(file)
                 file.write(APPEND)
         else:
             path, offset = folder / STATE / "parts" / f"{sample.chip_id}.part", 0
             with whole_file(path) as file:
-                hashed = HashedFile(file)
-                dump_pair(sample, hashed)
+                checksum = pieces.write_to(file)
         return Receipt(
             chip_id=sample.chip_id,
             file=path.relative_to(folder).as_posix(),
             offset=offset,
-            size=hashed.size,
-            checksum=hashed.checksum,
+            size=pieces.size,
+            checksum=checksum,
             shapes=shapes_of(sample),
             facts=facts_of(sample),
         )

@@ -12,8 +12,9 @@ import os
 from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
-from lcnkit.exporter.pickle_stream import APPEND, HEAD, size_of_pair
+from lcnkit.exporter.pickle_stream import APPEND, HEAD, pair_of
 from lcnkit.model import Sample
 from lcnkit.output import STATE, write_json
 
@@ -28,15 +29,27 @@ def reserve(samples: Iterable[Sample], folder: Path) -> int:
         samples: In the order of the data set. Only the shapes and types of their pixels count.
     """
     slots: dict[str, tuple[int, int]] = {}
+    sizes: dict[Any, int] = {}
     offset = len(HEAD)
     for sample in samples:
-        size = size_of_pair(sample)
+        kind = _kind(sample)
+        if kind not in sizes:
+            sizes[kind] = pair_of(sample).size
+        size = sizes[kind]
         slots[sample.chip_id] = (offset, size)
         offset += size + len(APPEND)
     with (folder / WHOLE).open("wb") as file:
         file.write(HEAD)
     write_json(folder / SLOTS, slots)
     return offset + 1
+
+
+def _kind(sample: Sample) -> Any:
+    """Samples of one kind are pickled in as many bytes; one that is not after all goes to a part of its own."""
+    images = [(name, image.values.shape, image.values.dtype, image.bands, image.nodata) for name, image in sample.images.items()]
+    frames = [(max((len(frame.item_id) for frame in each), default=0), *(frame.missing for frame in each)) for each in sample.frames.values()]
+    names = (len(sample.chip_id.encode()), len(sample.label_item_id.encode()))
+    return (*names, sample.grid.crs, sample.grid.shape, len(str(sample.grid.transform)), *images, *frames)
 
 
 def slot_of(chip_id: str, folder: Path) -> tuple[int, int] | None:

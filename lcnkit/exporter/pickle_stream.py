@@ -20,56 +20,58 @@ START = pickle.PROTO + bytes([_PROTOCOL])
 HEAD = START + pickle.EMPTY_LIST
 APPEND = pickle.APPEND
 STOP = pickle.STOP
+_LARGE = 1 << 16
 _DATA_ARRAY = pickle.GLOBAL + b"xarray\nDataArray\n"
 
 
-class HashedFile:
-    """A file that knows the size and checksum of what went through it."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        import xxhash
-
-        self._file, self._hash, self.size = file, xxhash.xxh3_128(), 0
-
-    def write(self, data: Any) -> int:
-        """Write bytes or a buffer."""
-        self._file.write(data)
-        self._hash.update(data)
-        size = memoryview(data).nbytes
-        self.size += size
-        return size
-
-    @property
-    def checksum(self) -> str:
-        """``xxh3_128:`` and 32 hexadecimal digits."""
-        return f"xxh3_128:{self._hash.hexdigest()}"
-
-
-class Counter:
-    """Counts bytes, and keeps none."""
+class Pieces:
+    """Bytes of a pair, ready to be written: arrays are referred to, not copied."""
 
     def __init__(self) -> None:
+        self._pieces: list[Any] = []
+        self._small: list[bytes] = []
+        self._kept: list[Any] = []
         self.size = 0
 
+    def keep(self, value: Any) -> None:
+        """Let a value live as long: the pickler gives views of its arrays, and such a view does not."""
+        self._kept.append(value)
+
     def write(self, data: Any) -> int:
-        """Count bytes or a buffer."""
+        """Take bytes or a buffer; a large buffer must not change before it is written."""
         size = memoryview(data).nbytes
+        if size > _LARGE:
+            self._close()
+            self._pieces.append(data)
+        else:
+            self._small.append(bytes(data))
         self.size += size
         return size
 
+    def write_to(self, file: IO[bytes]) -> str:
+        """Write all; gives the checksum: ``xxh3_128:`` and 32 hexadecimal digits."""
+        import xxhash
 
-def dump_pair(sample: Sample, file: HashedFile | Counter) -> None:
+        self._close()
+        hashed = xxhash.xxh3_128()
+        for piece in self._pieces:
+            file.write(piece)
+            hashed.update(piece)
+        return f"xxh3_128:{hashed.hexdigest()}"
+
+    def _close(self) -> None:
+        if self._small:
+            self._pieces.append(b"".join(self._small))
+            self._small.clear()
+
+
+def pair_of(sample: Sample) -> Pieces:
     """The opcodes of one pair, leaving it on the unpickler's stack."""
-    _dump_call(sample.image_parts(sample.source), file)
-    _dump_call(sample.label_parts(), file)
-    file.write(pickle.TUPLE2)
-
-
-def size_of_pair(sample: Sample) -> int:
-    """Bytes that `dump_pair` writes; the pixels themselves are not looked at."""
-    counter = Counter()
-    dump_pair(sample, counter)
-    return counter.size
+    pieces = Pieces()
+    _dump_call(sample.image_parts(sample.source), pieces)
+    _dump_call(sample.label_parts(), pieces)
+    pieces.write(pickle.TUPLE2)
+    return pieces
 
 
 def load_pair(fragment: bytes) -> tuple[Any, Any]:
@@ -81,34 +83,36 @@ def load_pair(fragment: bytes) -> tuple[Any, Any]:
 class _Arguments:
     """Drops the last opcode of a pickle (STOP), and passes on the rest."""
 
-    def __init__(self, file: HashedFile | Counter) -> None:
-        self._file, self._held = file, b""
+    def __init__(self, pieces: Pieces) -> None:
+        self._pieces, self._held = pieces, b""
 
     def write(self, data: Any) -> int:
         if self._held:
-            self._file.write(self._held)
+            self._pieces.write(self._held)
             self._held = b""
-        if memoryview(data).nbytes > 1 << 16:  # large buffers are arrays: the last opcode comes in a short one
-            return self._file.write(data)
+        if memoryview(data).nbytes > _LARGE:  # large buffers are arrays: the last opcode comes in a short one
+            return self._pieces.write(data)
         self._held = bytes(data)
         return len(self._held)
 
     def close(self) -> None:
         if self._held[-1:] != pickle.STOP:
             raise pickle.PicklingError("the pickle did not end with STOP")
-        self._file.write(self._held[:-1])
+        self._pieces.write(self._held[:-1])
 
 
-def _dump_call(arguments: tuple[Any, ...], file: HashedFile | Counter) -> None:
+def _dump_call(arguments: tuple[Any, ...], pieces: Pieces) -> None:
     """The opcodes of ``xarray.DataArray(*arguments)``, leaving the result on the unpickler's stack."""
-    file.write(_DATA_ARRAY)
-    held = _Arguments(file)
+    pieces.write(_DATA_ARRAY)
+    held = _Arguments(pieces)
     pickler = pickle.Pickler(held, protocol=_PROTOCOL)
     # No memo: its numbers would clash when parts are strung together. The arguments hold no cycles.
     pickler.fast = True
-    pickler.dump(tuple(_contiguous(argument) for argument in arguments))
+    contiguous = tuple(_contiguous(argument) for argument in arguments)
+    pieces.keep(contiguous)
+    pickler.dump(contiguous)
     held.close()
-    file.write(pickle.REDUCE)
+    pieces.write(pickle.REDUCE)
 
 
 def _contiguous(value: Any) -> Any:

@@ -20,22 +20,33 @@ class Plane:
 
     values: NDArray[np.generic]
     """Shape ``(y, x)``, as stored."""
-    valid: NDArray[np.bool_]
-    """Same shape; ``True`` where the data are good."""
+    mask: NDArray[np.bool_] | None
+    """Same shape, ``True`` where the data are good; ``None`` where values alone tell (`good`)."""
     nodata: float | None
     """As the file declares it."""
+
+    @property
+    def valid(self) -> NDArray[np.bool_]:
+        """Same shape; ``True`` where the data are good."""
+        return good(self.values, self.nodata) if self.mask is None else self.mask
 
 
 def plane_of(values: NDArray[np.generic], nodata: float | None) -> Plane:
     """A plane whose good pixels are those that are neither nodata nor NaN."""
+    return Plane(values, None, nodata)
+
+
+def good(values: NDArray[np.generic], nodata: float | None) -> NDArray[np.bool_]:
+    """``True`` where values are neither nodata nor NaN; any shape."""
     is_float = np.issubdtype(values.dtype, np.floating)
+    valid: NDArray[np.bool_]
     if nodata is None or np.isnan(nodata):
         valid = ~np.isnan(values) if is_float else np.ones(values.shape, dtype=bool)
     else:
         valid = values != values.dtype.type(nodata) if holds(values.dtype, nodata) else np.ones(values.shape, dtype=bool)
         if is_float:
             valid &= ~np.isnan(values)
-    return Plane(values, valid, nodata)
+    return valid
 
 
 def holds(dtype: np.dtype[Any], value: float) -> bool:
@@ -61,12 +72,18 @@ def image_of(planes: Sequence[Sequence[Plane]], bands: Sequence[str], published:
     flat = [plane for row in planes for plane in row]
     dtype = np.result_type(*{plane.values.dtype for plane in flat}) if flat else np.dtype("float32")
     shape = (len(planes), len(bands), *grid.shape)
-    values, valid = np.empty(shape, dtype=dtype), np.empty(shape, dtype=bool)
+    values = np.empty(shape, dtype=dtype)
     for time, row in enumerate(planes):
         for band, plane in enumerate(row):
             values[time, band] = plane.values
-            valid[time, band] = plane.valid
     declared = {plane.nodata for plane in flat}
+    if len(declared) == 1 and all(plane.mask is None and plane.values.dtype == dtype for plane in flat):
+        valid = good(values, flat[0].nodata)  # in one go
+    else:
+        valid = np.empty(shape, dtype=bool)
+        for time, row in enumerate(planes):
+            for band, plane in enumerate(row):
+                valid[time, band] = plane.valid
     # One nodata value speaks for the image only where every file says the same; else the mask alone does.
     nodata = declared.pop() if len(declared) == 1 else None
     if np.issubdtype(dtype, np.floating):

@@ -15,6 +15,7 @@ import psutil
 import pytest
 from servers.dask_processes import DaskProcesses, dask_processes
 
+from lcnkit.backend.dask_flight import Batch, Flight
 from lcnkit.backend.local import Local
 from lcnkit.backend.scheduler import Scheduler
 from lcnkit.contracts import Outcome
@@ -160,3 +161,25 @@ def test_the_client_holds_one_batch_of_samples_at_a_time() -> None:
         finally:
             tracemalloc.stop()
     assert peak < 8 * size, f"{peak / size:.0f} samples of {count} were held at once"
+
+
+@pytest.mark.parametrize(("seconds", "count", "last"), [(0.0, 400, 16), (0.25, 24, 1)], ids=["quick", "slow"])
+def test_batches_are_as_large_as_their_tasks_are_quick(seconds: float, count: int, last: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[int] = []
+    send = Flight.send
+
+    def noted(self: Flight, batch: Batch) -> None:
+        sent.append(len(batch.tasks))
+        send(self, batch)
+
+    monkeypatch.setattr(Flight, "send", noted)
+
+    def task(number: int) -> int:
+        time.sleep(seconds)
+        return number
+
+    with Local(workers=2, dashboard=None).open() as pool:
+        check(list(pool.map(task, range(count))), count)
+    assert sent[:2] == [1, 1]
+    assert max(sent) == max(last, 4)
+    assert sent[-2] == last
