@@ -50,7 +50,7 @@ class Kept(Generic[K, V]):
 
     def _make(self, mine: dict[K, Future[V]], make: Callable[[list[K]], Sequence[V]]) -> None:
         try:
-            values = make(list(mine))
+            values = dict(zip(mine, make(list(mine)), strict=True))
         except BaseException as error:
             with self._lock:
                 for key, future in mine.items():
@@ -60,10 +60,10 @@ class Kept(Generic[K, V]):
                 future.set_exception(error)
             raise
         with self._lock:
-            for (key, future), value in zip(mine.items(), values, strict=True):
-                future.set_result(value)
+            for key, future in mine.items():
+                future.set_result(values[key])
                 if self._futures.get(key) is future:
-                    self._used += self._size(value)
+                    self._used += self._size(values[key])
             if self._used > self._most:
                 self._make_room()
 
