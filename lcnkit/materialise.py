@@ -173,8 +173,8 @@ def _reserve(recipe: Recipe, tasks: Sequence[Task], output: OutputFolder, pool: 
     else:
         return
     with guarded(output.path, "lay out the data set"):
-        needed = recipe.exporter.reserve(recipe.outlines(model, tasks), output.path.absolute())
         free = shutil.disk_usage(output.path).free
+        needed = recipe.exporter.reserve(recipe.outlines(model, tasks), output.path.absolute())
     if needed > free:
         log.warning("The data set will need %.1f GB, and %.1f GB are free in %s", needed / 1e9, free / 1e9, output.path)
 

@@ -37,7 +37,7 @@ class Pickle(Exporter):
         slot, pieces = slot_of(sample.chip_id, folder), pair_of(sample)
         if slot is not None and slot[1] == pieces.size:
             path, offset = folder / WHOLE, slot[0]
-            with path.open("r+b") as file:
+            with path.open("r+b", buffering=0) as file:
                 file.seek(offset)
                 checksum = pieces.write_to(file)
                 file.write(APPEND)

@@ -14,9 +14,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from lcnkit.exporter.pickle_stream import APPEND, HEAD, pair_of
+from lcnkit.exporter.disk_room import set_aside
+from lcnkit.exporter.pickle_stream import APPEND, HEAD, STOP, pair_of
 from lcnkit.model import Sample
-from lcnkit.output import STATE, write_json
+from lcnkit.output import STATE, whole_file
 
 SLOTS = f"{STATE}/slots.json"
 WHOLE = f"{STATE}/items.partial"
@@ -40,8 +41,10 @@ def reserve(samples: Iterable[Sample], folder: Path) -> int:
         offset += size + len(APPEND)
     with (folder / WHOLE).open("wb") as file:
         file.write(HEAD)
-    write_json(folder / SLOTS, slots)
-    return offset + 1
+        set_aside(file, offset + len(STOP))
+    with whole_file(folder / SLOTS) as file:  # lost with the machine, it costs no more than its use
+        file.write(json.dumps(slots).encode())
+    return offset + len(STOP)
 
 
 def _kind(sample: Sample) -> Any:
