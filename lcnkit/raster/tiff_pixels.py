@@ -99,14 +99,14 @@ def block_pixels(raw: bytes, layout: Layout, part: tuple[slice, slice]) -> NDArr
     return block[rows, columns]
 
 
-def _stored(content: bytes, start: int, count: int, layout: Layout, rows: int) -> bytes:
+def _stored(content: bytes, start: int, count: int, layout: Layout, rows: int) -> bytes | bytearray:
     raw = content[start : start + count]
     if layout.compression == UNCOMPRESSED:
         return raw
     return _inflate()(raw, rows * layout.block[1] * layout.shape[2] * layout.dtype.itemsize)
 
 
-def _values(content: bytes, shape: Sequence[int], dtype: np.dtype[Any], start: int = 0) -> NDArray[Any]:
+def _values(content: bytes | bytearray, shape: Sequence[int], dtype: np.dtype[Any], start: int = 0) -> NDArray[Any]:
     count = math.prod(shape)
     if len(content) - start < count * dtype.itemsize:
         raise Damaged(f"{len(content) - start} bytes where {count * dtype.itemsize} are wanted")
@@ -114,17 +114,17 @@ def _values(content: bytes, shape: Sequence[int], dtype: np.dtype[Any], start: i
 
 
 @cache
-def _inflate() -> Callable[[bytes, int], bytes]:
-    """Inflates so many bytes; with libdeflate where it is there, in 0.6 of the time."""
+def _inflate() -> Callable[[bytes, int], bytes | bytearray]:
+    """Inflates so many bytes; with libdeflate where it is there, in half of the time."""
     try:
-        import imagecodecs
-    except ImportError:
+        import deflate
+    except ImportError:  # there may be no wheel for this machine
         return _with_zlib
 
-    def with_libdeflate(raw: bytes, size: int) -> bytes:
+    def with_libdeflate(raw: bytes, size: int) -> bytes | bytearray:
         try:
-            return bytes(imagecodecs.deflate_decode(raw, out=size))
-        except (RuntimeError, ValueError):
+            return deflate.zlib_decompress(raw, size)
+        except deflate.DeflateError:  # zlib says what is wrong, if it also finds it so
             return _with_zlib(raw, size)
 
     return with_libdeflate
