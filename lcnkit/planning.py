@@ -66,12 +66,13 @@ def make_plan(run: Run, output: OutputFolder, registry: Registry, sharing: Shari
     Args:
         pixels: They will be read next: workers may be started while the plan is made.
     """
+    pool = sharing.pool(run.backend) if pixels and not output.resumed else None
     run = _with_data(run)
     labels = sharing.once(
         ("labels", _key(run.dataset, run.chips, run.interval)), lambda: read_labels(_root(run), run.dataset, run.chips, run.interval)
     )
-    if pixels and not output.resumed:
-        sharing.pool(run.backend).expect()
+    if pool is not None:
+        pool.expect()
     collection = run.source.catalog.find_collection(run.source.collection or run.dataset.source)
     name = source_name(run.dataset, collection)
     bands = run.dataset.bands_of(name, run.source.bands)

@@ -108,15 +108,21 @@ def wait_for(process: subprocess.Popen[str], output: Path, chips: int) -> bool:
 def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
     """Worker processes of a run with a cluster of its own."""
     with contextlib.suppress(psutil.Error):
-        return [child for child in psutil.Process(process.pid).children(recursive=True) if "spawn_main" in " ".join(_line(child))]
+        return [child for child in psutil.Process(process.pid).children(recursive=True) if _is_worker(child)]
     return []
 
 
-def _line(process: psutil.Process) -> list[str]:
+def _is_worker(process: psutil.Process) -> bool:
+    """Started by multiprocessing, or forked from what that keeps for it."""
+    parent = process.parent()
+    return "spawn_main" in _line(process) or (parent is not None and "multiprocessing.forkserver" in _line(parent))
+
+
+def _line(process: psutil.Process) -> str:
     try:
-        return process.cmdline()
+        return " ".join(process.cmdline())
     except psutil.Error:
-        return []
+        return ""
 
 
 def orphans(output: Path, patience_s: float = 10.0) -> list[psutil.Process]:

@@ -11,6 +11,7 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lcnkit.backend import forkserver
 from lcnkit.backend.dask_backend import quiet_logs
 from lcnkit.backend.dask_pool import DaskPool
 from lcnkit.contracts import Backend, Pool
@@ -39,7 +40,7 @@ class Local(Backend):
     dashboard: str | None = "127.0.0.1:0"
     """Address of Dask's dashboard; port 0: any free one; null: none."""
     batch: int | None = None
-    """Chips per task; null: as many as take about a tenth of a second, 16 at most."""
+    """Chips per task; null: as many as take about a quarter of a second, 64 at most."""
 
     def __post_init__(self) -> None:
         for name in ("workers", "threads", "batch"):
@@ -50,6 +51,7 @@ class Local(Backend):
     @contextmanager
     def open(self) -> Iterator[Pool]:
         """See `lcnkit.contracts.Backend.open`."""
+        forkserver.start()
         with ExitStack() as stack:
             pool = DaskPool(lambda: stack.enter_context(self._client()), self.batch, early=True)
             try:
@@ -64,11 +66,12 @@ class Local(Backend):
 
         workers = self.workers or available_cores()
         _know_start_method()
+        method = forkserver.start_method()
         with (
             quiet_logs(),
             # So long after a worker was lost Dask looks whether it is there, and gives its place up for good where it is not: a worker
             # that is lost several times may just be starting again then.
-            dask.config.set({"distributed.deploy.lost-worker-timeout": "7 days"}),
+            dask.config.set({"distributed.deploy.lost-worker-timeout": "7 days", "distributed.worker.multiprocessing-method": method}),
             LocalCluster(  # type: ignore[no-untyped-call]
                 n_workers=workers,
                 threads_per_worker=self.threads,
@@ -77,6 +80,7 @@ class Local(Backend):
                 scheduler_kwargs={"dashboard": self.dashboard is not None, "allowed_failures": ALLOWED_FAILURES},
                 silence_logs=logging.CRITICAL,
                 preload="lcnkit.backend.worker_preload",
+                env=dict(os.environ),
             ) as cluster,
             closing(Client(cluster)) as client,  # type: ignore[no-untyped-call]  # it may be closed by another thread than its own
         ):

@@ -5,12 +5,11 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+import numpy.random
 from distributed import WorkerPlugin
 
+from lcnkit.backend.worker_needs import WANTED_BY_EVERY_CHIP
 from lcnkit.memory import keep_freed_memory
-
-# Imported while the cluster starts, all workers at once, and not during the first chip of each.
-_WANTED_BY_EVERY_CHIP = ("lcnkit.make", "rasterio.crs", "xxhash")
 
 #: The name of the plugin on a cluster: it is registered once, however many runs use the cluster.
 NAME = "lcnkit"
@@ -19,8 +18,10 @@ NAME = "lcnkit"
 def set_up() -> None:
     """Make this process a worker: freed memory stays for the next chip, libraries are loaded."""
     keep_freed_memory()
-    for library in _WANTED_BY_EVERY_CHIP:
+    for library in WANTED_BY_EVERY_CHIP:
         importlib.import_module(library)
+    # Workers that were forked from one process have its random numbers; a transform of a user's may draw some.
+    numpy.random.seed()
 
 
 class WorkerSetup(WorkerPlugin):

@@ -1,0 +1,58 @@
+"""Local workers are forked from one process, and are none the worse for it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lcnkit.backend import forkserver
+from lcnkit.backend.local import Local
+from lcnkit.testing.backend import outcomes_in_order
+
+pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="workers are forked on Linux only")
+
+
+def environment(name: str) -> tuple[int, str | None]:
+    return os.getppid(), os.environ.get(name)
+
+
+def drawn(_: int) -> tuple[int, int]:
+    return os.getpid(), int(np.random.randint(1 << 30))  # the generator that workers might have in common
+
+
+def told(name: str) -> dict[Any, str | None]:
+    """What the environment of workers says, by the process they were started from."""
+    with Local(workers=1, dashboard=None).open() as pool:
+        return dict(outcome.value for outcome in pool.map(environment, [name]))
+
+
+def test_they_know_what_the_environment_says_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert list(told("LCNKIT_TEST").values()) == [None]
+    monkeypatch.setenv("LCNKIT_TEST", "one")
+    [(forked_from, value)] = told("LCNKIT_TEST").items()
+    assert value == "one"
+    assert forked_from != os.getpid(), "a process that has loaded all they need"
+    monkeypatch.setenv("LCNKIT_TEST", "two")
+    assert told("LCNKIT_TEST") == {forked_from: "two"}
+    monkeypatch.delenv("LCNKIT_TEST")
+    assert list(told("LCNKIT_TEST").values()) == [None]
+
+
+def test_what_was_taken_out_of_the_environment_is_not_there_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    name = sorted(forkserver._KNOWN or os.environ)[0]
+    forkserver.start()
+    assert forkserver.start_method() == "forkserver"
+    monkeypatch.delenv(name)
+    assert forkserver.start_method() == "spawn"
+    assert told(name) == {os.getpid(): None}
+
+
+def test_each_draws_random_numbers_of_its_own() -> None:
+    with Local(workers=2, dashboard=None, batch=1).open() as pool:
+        numbers = [outcome.value for outcome in outcomes_in_order(pool.map(drawn, range(40)))]
+    assert len({worker for worker, _ in numbers}) == 2
+    assert len({number for _, number in numbers}) == 40
