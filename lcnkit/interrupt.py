@@ -6,8 +6,9 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from operator import length_hint
 from types import FrameType
 from typing import TypeVar
 
@@ -47,19 +48,30 @@ class Halt:
         self.reason = self.reason or reason
         self._stopped = True
 
-    def until(self, tasks: Iterable[T]) -> Iterator[T]:
-        """The tasks, as long as the run goes on."""
-        for task in tasks:
-            if self:
-                return
-            self.under_way += 1
-            yield task
+    def until(self, tasks: Sequence[T]) -> Iterator[T]:
+        """The tasks, as long as the run goes on; it knows how many are left (`operator.length_hint`)."""
+        return _Until(self, tasks)
 
     def wait(self, seconds: float) -> None:
         """Wait, unless the run is to end."""
         end = time.monotonic() + seconds
         while not self and (left := end - time.monotonic()) > 0:
             time.sleep(min(left, _LOOK_EVERY_S))
+
+
+class _Until(Iterator[T]):
+    def __init__(self, halt: Halt, tasks: Sequence[T]) -> None:
+        self._halt, self._tasks = halt, iter(tasks)
+
+    def __next__(self) -> T:
+        if self._halt:
+            raise StopIteration
+        task = next(self._tasks)
+        self._halt.under_way += 1
+        return task
+
+    def __length_hint__(self) -> int:
+        return 0 if self._halt else length_hint(self._tasks)
 
 
 @contextmanager

@@ -33,7 +33,7 @@ class DaskBackend(Backend):
     gather: Gather = "auto"
     """Who writes: the workers, or this process, to which samples travel then; auto: workers where they share the output folder (it is tried)."""
     batch: int | None = None
-    """Chips per task; null: as many as take about a tenth of a second, 16 at most."""
+    """Chips per task; null: as many as take about a quarter of a second, 64 at most."""
     versions: Policy = "refuse"
     """What to do where workers have other versions of Python, dask, numpy, lcnkit or its plugins."""
     worker_timeout_s: float = 600.0

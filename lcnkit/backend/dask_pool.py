@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import islice
+from itertools import count, islice
+from operator import length_hint
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -21,7 +22,8 @@ Gather = Literal["auto", "workers", "client"]
 #: Batches in flight per worker thread: one that runs and one that is there when it ends.
 IN_FLIGHT = 2
 #: Tasks in a batch: before it is known how long they take, and at most; and for how long a batch should keep a worker busy.
-FIRST_BATCH, MOST_IN_BATCH, BATCH_S = 4, 16, 0.1
+#: Towards the end batches become smaller, so that all workers end at the same time.
+FIRST_BATCH, MOST_IN_BATCH, BATCH_S = 4, 64, 0.25
 #: Batches in flight for each worker that a cluster may grow to. An adaptive cluster grows when what it has in hand takes it
 #: longer than some seconds, and it does not see what is still to come.
 IN_FLIGHT_TO_GROW = 16
@@ -100,7 +102,7 @@ class DaskPool(Pool):
             BackendError: The cluster cannot be had, or is gone.
         """
         flight = Flight(self.client, function, self._timeout)
-        new = enumerate(tasks)
+        new = _Numbered(iter(tasks))
         again: deque[Batch] = deque()
         suspects: deque[Batch] = deque()
         try:
@@ -127,13 +129,13 @@ class DaskPool(Pool):
         finally:
             flight.cancel()
 
-    def _ready(self, flight: Flight, new: Iterator[tuple[int, Any]], again: deque[Batch], overlap: int) -> Iterator[Batch]:
+    def _ready(self, flight: Flight, new: _Numbered, again: deque[Batch], overlap: int) -> Iterator[Batch]:
         """Batches to send now, until enough are in flight."""
         while len(flight) < self._enough(flight.threads):
             if again:
                 yield again.popleft()
                 continue
-            tasks = list(islice(new, self._size(flight, overlap)))
+            tasks = list(islice(new, self._size(flight, new.left, overlap)))
             if not tasks:
                 return
             yield Batch(tasks)
@@ -143,21 +145,38 @@ class DaskPool(Pool):
             return IN_FLIGHT * max(threads, min(self._grows_to, MOST_TO_GROW // IN_FLIGHT))
         return max(IN_FLIGHT * threads, min(IN_FLIGHT_TO_GROW * self._grows_to, MOST_TO_GROW))
 
-    def _size(self, flight: Flight, overlap: int) -> int:
+    def _size(self, flight: Flight, left: int, overlap: int) -> int:
         """Small batches while workers are idle, larger ones once all are busy; as many as a worker can have under way at once."""
-        first, later = (1, self._quick(flight)) if overlap == 1 else (-(-overlap // 2), overlap)
+        first, later = (1, self._quick(flight, left)) if overlap == 1 else (-(-overlap // 2), overlap)
         return self._batch or (first if self._travels or len(flight) < flight.threads else later)
 
-    def _quick(self, flight: Flight) -> int:
-        """As many tasks as a worker does in a tenth of a second: what each message costs is then little beside them."""
+    def _quick(self, flight: Flight, left: int) -> int:
+        """As many tasks as a worker does in a quarter of a second: what each message costs is then little beside them."""
         if flight.task_s is None:
             return FIRST_BATCH
-        return max(1, min(MOST_IN_BATCH, round(BATCH_S / flight.task_s)))
+        share = -(-left // (IN_FLIGHT * flight.threads)) if left else MOST_IN_BATCH  # 0: nobody knows
+        return max(1, min(MOST_IN_BATCH, round(BATCH_S / flight.task_s), share))
 
     @property
     def _travels(self) -> bool:
         """Whether samples come back, and not receipts."""
         return False in self._shared.values()
+
+
+class _Numbered(Iterator[tuple[int, Any]]):
+    """Tasks with their numbers, and how many are left."""
+
+    def __init__(self, tasks: Iterator[Any]) -> None:
+        self._tasks, self._number = tasks, count()
+
+    def __next__(self) -> tuple[int, Any]:
+        task = next(self._tasks)
+        return next(self._number), task
+
+    @property
+    def left(self) -> int:
+        """0 where it is not known."""
+        return length_hint(self._tasks)
 
 
 def _lost(batch: Batch) -> WorkerLost:

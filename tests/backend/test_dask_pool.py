@@ -94,9 +94,10 @@ def test_workers_that_are_killed_cost_no_task() -> None:
 
 
 def _is_worker(process: psutil.Process) -> bool:
-    """A local worker is a child of ours without children, started by multiprocessing."""
+    """A local worker was started by multiprocessing, or forked from what that keeps for it."""
     try:
-        return "spawn_main" in " ".join(process.cmdline())
+        parent = process.parent()
+        return "spawn_main" in " ".join(process.cmdline()) or (parent is not None and "multiprocessing.forkserver" in " ".join(parent.cmdline()))
     except psutil.Error:
         return False
 
@@ -163,8 +164,8 @@ def test_the_client_holds_one_batch_of_samples_at_a_time() -> None:
     assert peak < 8 * size, f"{peak / size:.0f} samples of {count} were held at once"
 
 
-@pytest.mark.parametrize(("seconds", "count", "last"), [(0.0, 400, 16), (0.25, 24, 1)], ids=["quick", "slow"])
-def test_batches_are_as_large_as_their_tasks_are_quick(seconds: float, count: int, last: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("seconds", "count", "largest"), [(0.0, 800, 64), (0.25, 24, 4)], ids=["quick", "slow"])
+def test_batches_are_as_large_as_their_tasks_are_quick(seconds: float, count: int, largest: int, monkeypatch: pytest.MonkeyPatch) -> None:
     sent: list[int] = []
     send = Flight.send
 
@@ -181,5 +182,5 @@ def test_batches_are_as_large_as_their_tasks_are_quick(seconds: float, count: in
     with Local(workers=2, dashboard=None).open() as pool:
         check(list(pool.map(task, range(count))), count)
     assert sent[:2] == [1, 1]
-    assert max(sent) == max(last, 4)
-    assert sent[-2] == last
+    assert max(sent) == largest
+    assert sent[-1] == 1, "all workers end at the same time"
