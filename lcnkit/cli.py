@@ -136,6 +136,7 @@ def _hydra(command: str, overrides: list[str], flags: list[str]) -> int:
     import hydra
 
     from lcnkit.cli_run import logging_put_back, together
+    from lcnkit.compose_once import composed_once
     from lcnkit.config import CONFIG_MODULE, CONFIG_NAME, normalise, register
     from lcnkit.config_errors import explain, explained
     from lcnkit.memory import keep_freed_memory
@@ -143,6 +144,8 @@ def _hydra(command: str, overrides: list[str], flags: list[str]) -> int:
     from lcnkit.sharing import Sharing
 
     keep_freed_memory()
+    if command == "run":
+        _expect_workers(overrides, flags)
     registry = load_registry()
     register(registry)
     statuses: list[int] = []
@@ -165,7 +168,15 @@ def _hydra(command: str, overrides: list[str], flags: list[str]) -> int:
         version_base="1.3", config_path=f"pkg://{CONFIG_MODULE}", config_name=CONFIG_NAME
     )
     try:
-        with terminable(), sharing, _arguments([*normalise(overrides), *flags]), _full_errors(), logging_put_back(), explained(registry):
+        with (
+            terminable(),
+            sharing,
+            _arguments([*normalise(overrides), *flags]),
+            _full_errors(),
+            logging_put_back(),
+            explained(registry),
+            composed_once(),
+        ):
             decorate(task)()
     except JobFailed as error:
         return _fail(str(error), 3)
@@ -182,6 +193,18 @@ def _hydra(command: str, overrides: list[str], flags: list[str]) -> int:
             raise
         return _fail(f"Cannot write the output folder {error.filename or ''}: {error.strerror or error}. Choose another with output_dir=PATH.")
     return together(statuses)
+
+
+def _expect_workers(overrides: Sequence[str], flags: Sequence[str]) -> None:
+    """Begin to load what local workers need while the configuration is composed, where it is likely to ask for them.
+
+    A configuration of a user's own may choose another backend: what was begun then ends with this process.
+    """
+    asked = {override.lstrip("+") for override in overrides if override.lstrip("+").startswith("backend=")}
+    if asked <= {"backend=local"} and not set(flags) & {"-c", "--cfg", "-i", "--info", "--hydra-help", "-sc"}:
+        from lcnkit.backend import forkserver
+
+        forkserver.start()
 
 
 def _task(command: str, config: DictConfig, registry: Registry, sharing: Sharing, *, strategy_named: bool) -> int:

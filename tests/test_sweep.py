@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from servers.files import serving_files
 
 from lcnkit.backend.local import Local
@@ -88,3 +89,17 @@ def test_a_job_that_fails_leaves_the_others_alone(archive: TinyArchive, tmp_path
     words = ("dataset=landcovernet", f"dataset.root={archive.root}", "bands=[B04],[B99],[B03]", "backend=serial", f"output_dir={tmp_path / 'sweep'}")
     assert main(["-m", *words]) == 3
     assert sorted(path.parent.name.partition(",")[0] for path in (tmp_path / "sweep").glob("*/items.pkl")) == ["bands=[B03]", "bands=[B04]"]
+
+
+def test_each_configuration_is_composed_once(archive: TinyArchive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    composed = []
+    compose = ConfigLoaderImpl.load_sweep_config
+
+    def counting(self: Any, master_config: Any, sweep_overrides: list[str]) -> Any:
+        composed.append(tuple(sweep_overrides))
+        return compose(self, master_config, sweep_overrides)
+
+    monkeypatch.setattr(ConfigLoaderImpl, "load_sweep_config", counting)
+    assert len(sweep(str(archive.root), tmp_path / "sweep")) == len(JOBS)
+    assert len(composed) == len(set(composed)) == len(JOBS)
+    assert ConfigLoaderImpl.load_sweep_config is counting, "what was there is put back"
