@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 
 from lcnkit.model import Asset, Grid
@@ -28,31 +28,28 @@ def read_rows(read: Callable[[Asset], Plane], assets: Sequence[Sequence[Asset]],
         ChipError: What ``read`` raised for the first asset in order that it failed for.
     """
     kept = plane_cache.current()
+    flat = [asset for row in assets for asset in row]
+    keys = [plane_cache.key_of(asset, grid, resampling) for asset in flat] if kept is not None else []
+    there = [kept.get(key) for key in keys] if kept is not None else [None] * len(flat)
 
-    def cached(asset: Asset) -> Plane:
-        if kept is None:
-            return read(asset)
-        key = plane_cache.key_of(asset, grid, resampling)
-        plane = kept.get(key)
-        if plane is None:
-            plane = read(asset)
-            kept.put(key, plane)
+    def fetched(number: int) -> Plane:
+        plane = read(flat[number])
+        if kept is not None:
+            kept.put(keys[number], plane)
         return plane
 
-    ahead = {
-        (row, column): _threads().submit(cached, asset)
-        for row, entries in enumerate(assets)
-        for column, asset in enumerate(entries)
-        if is_url(asset.href)
-    }
+    ahead = {number: _threads().submit(fetched, number) for number, asset in enumerate(flat) if there[number] is None and is_url(asset.href)}
     try:
-        return [
-            [ahead[row, column].result() if (row, column) in ahead else cached(asset) for column, asset in enumerate(entries)]
-            for row, entries in enumerate(assets)
-        ]
+        planes = iter([_first(plane, ahead.get(number)) or fetched(number) for number, plane in enumerate(there)])
     finally:
         for future in ahead.values():
             future.cancel()
+    return [[next(planes) for _ in row] for row in assets]
+
+
+def _first(plane: Plane | None, ahead: Future[Plane] | None) -> Plane | None:
+    """The plane that is there, or that is on its way; ``None`` where it is neither."""
+    return plane if ahead is None else ahead.result()
 
 
 @cache

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -43,23 +44,29 @@ class PlaneCache:
         except (OSError, ValueError):
             return None
         dtype, shape = np.dtype(about["dtype"]), tuple(about["shape"])
-        count = int(np.prod(shape))
-        if len(content) != count * dtype.itemsize + -(-count // 8):
+        count = math.prod(shape)
+        if len(content) != count * dtype.itemsize + (-(-count // 8) if about["mask"] else 0):
             return None
         values = np.frombuffer(content, dtype, count).reshape(shape)
-        valid = np.unpackbits(np.frombuffer(content, "uint8", offset=count * dtype.itemsize), count=count)
-        return Plane(values, valid.reshape(shape).view(bool), None if about["nodata"] is None else float(about["nodata"]))
+        mask = None
+        if about["mask"]:
+            bits = np.unpackbits(np.frombuffer(content, "uint8", offset=count * dtype.itemsize), count=count)
+            mask = bits.reshape(shape).view(bool)
+        return Plane(values, mask, None if about["nodata"] is None else float(about["nodata"]))
 
     def put(self, key: str, plane: Plane) -> None:
         """Keep a plane, as long as there is room; a disk that takes no more is no error here."""
-        about = {"dtype": plane.values.dtype.str, "shape": plane.values.shape, "nodata": None if plane.nodata is None else repr(plane.nodata)}
-        content = json.dumps(about).encode() + b"\n" + plane.values.tobytes() + np.packbits(plane.valid).tobytes()
+        nodata = None if plane.nodata is None else repr(plane.nodata)
+        about = {"dtype": plane.values.dtype.str, "shape": plane.values.shape, "nodata": nodata, "mask": plane.mask is not None}
+        content = json.dumps(about).encode() + b"\n" + plane.values.tobytes() + (b"" if plane.mask is None else np.packbits(plane.mask).tobytes())
         if not _take(self, len(content)):
             return
         beside = self.folder / f"{key}.{os.getpid()}"
         try:
-            beside.write_bytes(content)
-            beside.replace(self.folder / key)
+            with open(beside, "wb", buffering=0) as file:
+                if file.write(content) < len(content):
+                    raise OSError("the disk is full")
+            os.replace(beside, self.folder / key)
         except OSError:
             beside.unlink(missing_ok=True)
 
