@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _KEY = b"lcnkit"
 _ATTRS = b"PANDAS_ATTRS"
+# Rows that are written at a time: a table of hundreds of thousands is not held twice.
+_ROWS = 100_000
 
 
 @dataclass(frozen=True)
@@ -37,16 +39,19 @@ def save_plan(plan: Plan, path: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    table = pa.Table.from_pandas(plan.table, preserve_index=False, nthreads=1)
+    schema = pa.Schema.from_pandas(plan.table.head(_ROWS), preserve_index=False)
     about = {"n_periods": plan.n_periods, "by_period": plan.shape.by_period, "n_frames": plan.shape.n_frames}
     metadata = {
-        **(table.schema.metadata or {}),
+        **(schema.metadata or {}),
         _KEY: json.dumps({**about, "chip_ids": plan.chip_ids}),
         # What pandas gives back as `attrs` and writes again; not the chips, which an edited plan may hold fewer of.
         _ATTRS: json.dumps({"lcnkit": about}),
     }
-    with whole_file(path, durable=True) as file:
-        pq.write_table(table.replace_schema_metadata(metadata), file, compression="zstd")
+    schema = schema.with_metadata(metadata)
+    with whole_file(path, durable=True) as file, pq.ParquetWriter(file, schema, compression="zstd") as writer:
+        for start in range(0, len(plan.table), _ROWS):
+            part = pa.Table.from_pandas(plan.table.iloc[start : start + _ROWS], schema, preserve_index=False, nthreads=1)
+            writer.write_table(part.replace_schema_metadata(metadata))
 
 
 def load_plan(path: Path, shape: Shape) -> Plan:
