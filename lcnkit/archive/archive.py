@@ -131,7 +131,7 @@ def _found(store: Store, folder: str, start: str) -> Iterable[Collection]:
         host = host_collections(store, folder)
         if host:
             return host
-    return [*by_links, *scanned(store, folder)]
+    return [*by_links, *scanned(store, folder, {collection.path: collection for collection in by_links})]
 
 
 def _why(error: OSError) -> str:

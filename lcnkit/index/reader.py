@@ -75,17 +75,19 @@ class ItemFile:
         """
         import pandas as pd
 
-        wanted = ("id", "collection", "datetime", "start_datetime", "eo:cloud_cover", HREF, self._geometry)
-        read = self._read([name for name in wanted if name in self.schema.names])
-        blank = np.full(len(read), "", dtype=object)
+        known, blank = self.schema.names, np.full(len(self), "", dtype=object)
+
+        def read(*names: str) -> pa.Table:  # column by column: what was read of one is gone when the next is
+            return self._read([name for name in names if name in known])
+
         return pd.DataFrame(
             {
-                "item_id": read["id"].cast(pa.string()).fill_null("").to_numpy(),
-                "collection": _few_texts(read["collection"]) if "collection" in read.column_names else blank,
-                "datetime": self._times(read, "datetime").fillna(self._times(read, "start_datetime")),
-                "cloud_cover": self._numbers(read, "eo:cloud_cover"),
-                "item_href": read[HREF].to_numpy() if HREF in read.column_names else blank,
-                "geometry": self._shapes(read),
+                "item_id": read("id")["id"].cast(pa.string()).fill_null("").to_numpy(),
+                "collection": _few_texts(read("collection")["collection"]) if "collection" in known else blank,
+                "datetime": self._times(read("datetime"), "datetime").fillna(self._times(read("start_datetime"), "start_datetime")),
+                "cloud_cover": self._numbers(read("eo:cloud_cover"), "eo:cloud_cover"),
+                "item_href": read(HREF)[HREF].to_numpy() if HREF in known else blank,
+                "geometry": self._shapes(read(self._geometry)),
             }
         )
 
@@ -189,7 +191,7 @@ class ItemFile:
         import pandas as pd
 
         if name not in read.column_names:
-            return pd.Series(pd.NaT, index=range(len(read)), dtype="datetime64[ns, UTC]")
+            return pd.Series(pd.NaT, index=range(len(self)), dtype="datetime64[ns, UTC]")
         values = read[name].to_pandas()
         if values.dtype == object:
             return times(values)
@@ -199,7 +201,7 @@ class ItemFile:
         import pandas as pd
 
         if name not in read.column_names:
-            return pd.Series(np.nan, index=range(len(read)), dtype="float64")
+            return pd.Series(np.nan, index=range(len(self)), dtype="float64")
         column = read[name]
         values = (
             [decoded(value, read.schema.field(name)) for value in column.to_pylist()] if holds_json(read.schema.field(name)) else column.to_pandas()
