@@ -87,7 +87,8 @@ def lost_source(scene: Scene, backend: str) -> None:
     files = sorted(scene.job.archive.rglob(f"*{scene.chips[-1]}*/B04.tif"))
     if not files:
         raise Unexpected(f"the archive has no B04.tif of chip {scene.chips[-1]}")
-    process = scene.job.start(scene.output, f"backend={backend}")
+    # One chip at a time: the client hears of a chip as soon as it is made, while the last is still to come.
+    process = scene.job.start(scene.output, f"backend={backend}", *(["backend.batch=1"] if backend == "local" else []))
     wait_for(process, scene.output, scene.chance.randrange(len(scene.chips) // 2))
     with _away(files):
         status, text = _expect(ended(process), SOME)
