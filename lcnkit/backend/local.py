@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lcnkit.backend import forkserver
-from lcnkit.backend.dask_backend import quiet_logs
+from lcnkit.backend.dask_backend import quiet_logs, reason
 from lcnkit.backend.dask_pool import DaskPool
 from lcnkit.contracts import Backend, Pool
-from lcnkit.errors import ConfigError
+from lcnkit.errors import BackendError, ConfigError
 from lcnkit.hookspecs import hookimpl
 
 if TYPE_CHECKING:
-    from distributed import Client
+    from distributed import Client, LocalCluster
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ class Local(Backend):
     @contextmanager
     def _client(self) -> Iterator[Client]:
         import dask
-        from distributed import Client, LocalCluster
+        from distributed import Client
 
         workers = self.workers or available_cores()
         _know_start_method()
@@ -72,7 +72,17 @@ class Local(Backend):
             # So long after a worker was lost Dask looks whether it is there, and gives its place up for good where it is not: a worker
             # that is lost several times may just be starting again then.
             dask.config.set({"distributed.deploy.lost-worker-timeout": "7 days", "distributed.worker.multiprocessing-method": method}),
-            LocalCluster(  # type: ignore[no-untyped-call]
+            self._cluster(workers) as cluster,
+            closing(Client(cluster)) as client,  # type: ignore[no-untyped-call]  # it may be closed by another thread than its own
+        ):
+            log.info("%s", _where(workers, self.threads, cluster.dashboard_link if self.dashboard else ""))
+            yield client
+
+    def _cluster(self, workers: int) -> LocalCluster:
+        from distributed import LocalCluster
+
+        try:
+            return LocalCluster(  # type: ignore[no-untyped-call]
                 n_workers=workers,
                 threads_per_worker=self.threads,
                 memory_limit=self.memory_limit,
@@ -81,11 +91,12 @@ class Local(Backend):
                 silence_logs=logging.CRITICAL,
                 preload="lcnkit.backend.worker_preload",
                 env=dict(os.environ),
-            ) as cluster,
-            closing(Client(cluster)) as client,  # type: ignore[no-untyped-call]  # it may be closed by another thread than its own
-        ):
-            log.info("%s", _where(workers, self.threads, cluster.dashboard_link if self.dashboard else ""))
-            yield client
+            )
+        except RuntimeError as error:
+            raise BackendError(
+                f"The workers of backend=local do not start: {reason(error)} They import the script that asks for them: it must be a file, and "
+                'do its work below `if __name__ == "__main__":`. Above is what they say themselves; backend=serial needs none.'
+            ) from error
 
 
 def _know_start_method() -> None:
