@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+import xxhash
 
 from lcnkit.errors import DataError, listing
 from lcnkit.geometry import geometry_of
@@ -22,6 +23,7 @@ from lcnkit.index.writer import NOTES
 
 if TYPE_CHECKING:
     import pandas as pd
+    from numpy.typing import NDArray
 
 
 class ItemFile:
@@ -36,7 +38,7 @@ class ItemFile:
         self.path = path
         self._lock = Lock()
         self._kept: tuple[int, pa.Table] | None = None
-        self._groups: dict[int, Mapping[str, Mapping[str, int]]] = {}
+        self._groups: dict[int, tuple[NDArray[np.uint64], NDArray[np.int32]]] = {}
         try:
             self._file = pq.ParquetFile(path, page_checksum_verification=True)
         except pa.ArrowInvalid as error:
@@ -124,7 +126,7 @@ class ItemFile:
         """
         for group, (least, most) in enumerate(self._id_ranges):
             if least <= item_id and (most is None or item_id <= most):
-                place = self._places(group).get(collection, {}).get(item_id)
+                place = self._place(group, collection, item_id)
                 if place is not None:
                     return int(self._starts[group]) + place
         return None
@@ -135,23 +137,31 @@ class ItemFile:
         groups = [self._file.metadata.row_group(number) for number in range(self._file.num_row_groups)]
         return [_range_of(group, "id") for group in groups]
 
-    def _places(self, group: int) -> Mapping[str, Mapping[str, int]]:
-        """Where in a row group each item is, by collection and id; looked up once."""
-        if group not in self._groups:
-            import pandas as pd
+    def _place(self, group: int, collection: str, item_id: str) -> int | None:
+        """Where in a row group an item is, the first where there are several."""
+        keys, rows = self._places(group)
+        key = _key(collection, item_id)
+        found = int(np.searchsorted(keys, key))
+        return int(rows[found]) if found < len(keys) and keys[found] == key else None
 
+    def _places(self, group: int) -> tuple[NDArray[np.uint64], NDArray[np.int32]]:
+        """Sorted keys of the items of a row group, and their rows; made once.
+
+        Twelve bytes an item, as a worker may meet every group: the ids themselves would take a hundred megabytes of a large index.
+        """
+        known = self._groups.get(group)
+        if known is None:
             names = [name for name in ("collection", "id") if name in self.schema.names]
             try:
                 read = self._file.read_row_group(group, columns=names, use_threads=False)
             except (OSError, pa.ArrowException) as error:
                 raise _damaged(self.path, error) from error
-            ids = read["id"].cast(pa.string()).to_numpy()
-            code, collections = pd.factorize(_few_texts(read["collection"]) if "collection" in names else np.full(len(ids), "", dtype=object))
-            last_first = [np.flatnonzero(code == number)[::-1] for number in range(len(collections))]
-            self._groups[group] = {
-                str(name): dict(zip(ids[rows].tolist(), rows.tolist(), strict=True)) for name, rows in zip(collections, last_first, strict=True)
-            }
-        return self._groups[group]
+            ids = read["id"].cast(pa.string()).to_pylist()
+            collections = read["collection"].cast(pa.string()).to_pylist() if "collection" in names else [None] * len(ids)
+            keys = np.fromiter(map(_key, collections, ids), "uint64", len(ids))
+            order = np.argsort(keys, kind="stable")
+            known = self._groups[group] = keys[order], order.astype("int32")
+        return known
 
     @cached_property
     def _starts(self) -> np.ndarray:
@@ -221,6 +231,11 @@ class ItemFile:
             shapes[position] = None if shape is None else geometry_of({"geometry": shape.__geo_interface__, "bbox": list(shape.bounds)})
         every: np.ndarray = np.array([*shapes, None], dtype=object)[outlines.indices.fill_null(len(shapes)).to_numpy(zero_copy_only=False)]
         return every
+
+
+def _key(collection: str | None, item_id: str | None) -> int:
+    """64 bits that stand for an item; that any two of a million items share them is as likely as one in thirty million."""
+    return xxhash.xxh3_64_intdigest(f"{collection or ''}\0{item_id or ''}".encode(errors="surrogatepass"))
 
 
 def _few_texts(column: pa.ChunkedArray) -> np.ndarray:
