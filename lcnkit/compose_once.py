@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 # Configurations that wait for their run; of larger sweeps, the others are composed twice.
-_MOST_KEPT = 500
+_MOST_KEPT = 64
 
 
 @contextmanager

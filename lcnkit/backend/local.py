@@ -6,6 +6,7 @@ import importlib.util
 import logging
 import multiprocessing
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
@@ -81,6 +82,7 @@ class Local(Backend):
     def _cluster(self, workers: int) -> LocalCluster:
         from distributed import LocalCluster
 
+        _look_at_script()
         try:
             return LocalCluster(  # type: ignore[no-untyped-call]
                 n_workers=workers,
@@ -93,10 +95,26 @@ class Local(Backend):
                 env=dict(os.environ),
             )
         except RuntimeError as error:
-            raise BackendError(
-                f"The workers of backend=local do not start: {reason(error)} They import the script that asks for them: it must be a file, and "
-                'do its work below `if __name__ == "__main__":`. Above is what they say themselves; backend=serial needs none.'
-            ) from error
+            raise BackendError(_no_start(f"{reason(error)} Above is what they say themselves.")) from error
+
+
+def _look_at_script() -> None:
+    """Refuse a script that is no file: workers could not import it, and some releases of Dask would wait for them for ever.
+
+    Raises:
+        BackendError: It comes from standard input.
+    """
+    script = sys.modules.get("__main__")
+    path = getattr(script, "__file__", None)
+    if path is not None and getattr(script, "__spec__", None) is None and not os.path.exists(path):
+        raise BackendError(_no_start(f"{path} is no file."))
+
+
+def _no_start(why: str) -> str:
+    return (
+        f"The workers of backend=local do not start: {why} They import the script that asks for them: it must be a file, and do its work below "
+        '`if __name__ == "__main__":`. backend=serial needs no workers.'
+    )
 
 
 def _know_start_method() -> None:
