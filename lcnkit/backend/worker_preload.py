@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import signal
 
+import numpy.random
+
 from lcnkit.backend.worker_setup import set_up
 
 
@@ -15,3 +17,5 @@ def dask_setup(worker: object) -> None:
     """Called by Dask when a worker starts, in its main thread."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     set_up()
+    # Workers that were forked from one process have its random numbers; a transform of a user's may draw some.
+    numpy.random.seed()

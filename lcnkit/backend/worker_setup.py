@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-import numpy.random
 from distributed import WorkerPlugin
 
 from lcnkit.backend.worker_needs import WANTED_BY_EVERY_CHIP
@@ -20,8 +19,6 @@ def set_up() -> None:
     keep_freed_memory()
     for library in WANTED_BY_EVERY_CHIP:
         importlib.import_module(library)
-    # Workers that were forked from one process have its random numbers; a transform of a user's may draw some.
-    numpy.random.seed()
 
 
 class WorkerSetup(WorkerPlugin):
