@@ -98,7 +98,7 @@ def first_chip(arguments: list[str], output: str) -> dict[str, Any]:
 
 def union_plan(overrides: list[str], periods: list[int], path: str, output: str) -> dict[str, Any]:
     """A plan of all items that runs with these ``n_periods`` choose; ``+strategy=all plan=PATH`` reads them."""
-    import pandas as pd
+    import pyarrow.parquet as pq
 
     from lcnkit import compose
     from lcnkit.pipeline import plan_only
@@ -109,7 +109,9 @@ def union_plan(overrides: list[str], periods: list[int], path: str, output: str)
         selected = table[table["selected"]]
         chosen |= set(zip(selected["chip_id"], selected["item_id"], strict=True))
     plan_only(compose([*overrides, "+strategy=all", f"output_dir={output}/all"]))
-    table = pd.read_parquet(f"{output}/all/selection.parquet")
+    # Not pandas.read_parquet: it gives Arrow's threads a file of Python's, and a process that ends right after may abort
+    # (https://github.com/apache/arrow/issues/34314).
+    table = pq.read_table(f"{output}/all/selection.parquet").to_pandas()
     table["selected"] = [pair in chosen for pair in zip(table["chip_id"], table["item_id"], strict=True)]
     table.to_parquet(path)
     return {"frames": int(table["selected"].sum())}

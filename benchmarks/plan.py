@@ -52,9 +52,9 @@ def _contender(scale: Scale, base: Path, chips: int) -> Contender:
     overrides = [f"dataset.root={wide.root}", "catalog=geoparquet", f"catalog.path={index}", "backend=serial"]
 
     def check(answer: object, output: Path) -> None:
-        import pandas as pd
+        import pyarrow.parquet as pq
 
-        chosen = pd.read_parquet(output / "run" / "selection.parquet", columns=["chip_id", "selected"])
+        chosen = pq.read_table(output / "run" / "selection.parquet", columns=["chip_id", "selected"]).to_pandas()
         frames = chosen[chosen["selected"]].groupby("chip_id").size()
         if len(chosen) != chips * archives.ACQUISITIONS or len(frames) != chips or (frames != 5).any():
             raise WrongProduct(f"the plan of {chips} chips has {len(chosen)} candidates, {len(frames)} chips with frames")
