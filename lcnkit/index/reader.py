@@ -36,6 +36,7 @@ class ItemFile:
 
     def __init__(self, path: str) -> None:
         self.path = path
+        # Arrow's reader stands one thread at a time: two at once wait for each other for ever, or end the process.
         self._lock = Lock()
         self._kept: tuple[int, pa.Table] | None = None
         self._groups: dict[int, tuple[NDArray[np.uint64], NDArray[np.int32]]] = {}
@@ -149,19 +150,22 @@ class ItemFile:
 
         Twelve bytes an item, as a worker may meet every group: the ids themselves would take a hundred megabytes of a large index.
         """
-        known = self._groups.get(group)
-        if known is None:
-            names = [name for name in ("collection", "id") if name in self.schema.names]
-            try:
-                read = self._file.read_row_group(group, columns=names, use_threads=False)
-            except (OSError, pa.ArrowException) as error:
-                raise _damaged(self.path, error) from error
-            ids = read["id"].cast(pa.string()).to_pylist()
-            collections = read["collection"].cast(pa.string()).to_pylist() if "collection" in names else [None] * len(ids)
-            keys = np.fromiter(map(_key, collections, ids), "uint64", len(ids))
-            order = np.argsort(keys, kind="stable")
-            known = self._groups[group] = keys[order], order.astype("int32")
-        return known
+        with self._lock:
+            if group not in self._groups:
+                self._groups[group] = self._places_in(group)
+            return self._groups[group]
+
+    def _places_in(self, group: int) -> tuple[NDArray[np.uint64], NDArray[np.int32]]:
+        names = [name for name in ("collection", "id") if name in self.schema.names]
+        try:
+            read = self._file.read_row_group(group, columns=names, use_threads=False)
+        except (OSError, pa.ArrowException) as error:
+            raise _damaged(self.path, error) from error
+        ids = read["id"].cast(pa.string()).to_pylist()
+        collections = read["collection"].cast(pa.string()).to_pylist() if "collection" in names else [None] * len(ids)
+        keys = np.fromiter(map(_key, collections, ids), "uint64", len(ids))
+        order = np.argsort(keys, kind="stable")
+        return keys[order], order.astype("int32")
 
     @cached_property
     def _starts(self) -> np.ndarray:
@@ -170,7 +174,8 @@ class ItemFile:
 
     def _read(self, columns: Sequence[str]) -> pa.Table:
         try:
-            return self._file.read(columns=list(columns), use_threads=False)
+            with self._lock:
+                return self._file.read(columns=list(columns), use_threads=False)
         except (OSError, pa.ArrowException) as error:
             raise _damaged(self.path, error) from error
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pyarrow as pa
@@ -48,3 +50,29 @@ def test_only_groups_that_may_hold_the_id_are_looked_into(tmp_path: Path, monkey
     monkeypatch.setattr(ItemFile, "_places", lambda self, group: (looked.append(group), places(self, group))[1])
     assert [file.row_of("c", wanted) for wanted in ("042", "099", "500")] == [42, 99, None]
     assert looked == [4, 9]
+
+
+_THREADS = """
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from lcnkit.index.reader import ItemFile
+
+for _ in range(100):
+    file, together = ItemFile(sys.argv[1]), Barrier(8)
+
+    def look(number):
+        together.wait()
+        row = file.row_of("c", f"{number * 100:03d}")
+        return row, file.documents([row])[0]["id"], len(file.collections)
+
+    with ThreadPoolExecutor(8) as threads:
+        assert list(threads.map(look, range(8))) == [(number * 100, f"{number * 100:03d}", 1) for number in range(8)]
+"""
+
+
+def test_threads_may_look_at_once(tmp_path: Path) -> None:
+    """In a process of its own: Arrow's reader, used by two threads at once, crashes or waits for ever."""
+    written(tmp_path / "items.parquet", [("c", f"{number:03d}") for number in range(800)], statistics=True, group=100)
+    done = subprocess.run([sys.executable, "-c", _THREADS, str(tmp_path / "items.parquet")], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
