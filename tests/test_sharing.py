@@ -12,7 +12,7 @@ import pytest
 
 from lcnkit.backend.serial import SerialPool
 from lcnkit.contracts import Backend, Pool
-from lcnkit.raster.plane_cache import _SEEN
+from lcnkit.raster.packs import _packs_of
 from lcnkit.raster.planes import Plane
 from lcnkit.sharing import Sharing
 
@@ -71,9 +71,9 @@ def test_planes_go_with_the_block() -> None:
     plane = Plane(np.ones((2, 2), "uint8"), np.ones((2, 2), bool), None)
     with Sharing(several=True) as sharing:
         cache = sharing.planes(1000)
-        cache.put("key", plane)
-        assert sharing.planes(1000).get("key") is not None
+        cache.put(b"k" * 32, plane)
+        assert sharing.planes(1000).get(b"k" * 32) is not None
     assert not cache.folder.exists()
-    _SEEN.clear()  # as in a worker that has not met the folder yet
-    cache.put("late", plane)
+    _packs_of.cache_clear()  # as in a worker that has not met the folder yet
+    cache.put(b"l" * 32, plane)
     assert not cache.folder.exists(), "a worker that is still busy must not bring the folder back"
