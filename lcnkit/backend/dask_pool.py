@@ -24,6 +24,8 @@ IN_FLIGHT = 2
 #: Tasks in a batch: before it is known how long they take, and at most; and for how long a batch should keep a worker busy.
 #: Towards the end batches become smaller, so that all workers end at the same time.
 FIRST_BATCH, MOST_IN_BATCH, BATCH_S = 4, 64, 0.25
+#: The same where tasks wait for a server, several at once: the last of a batch have no others to wait beside.
+WAITING_BATCH_S = 1.0
 #: Batches in flight for each worker that a cluster may grow to. An adaptive cluster grows when what it has in hand takes it
 #: longer than some seconds, and it does not see what is still to come.
 IN_FLIGHT_TO_GROW = 16
@@ -147,15 +149,18 @@ class DaskPool(Pool):
 
     def _size(self, flight: Flight, left: int, overlap: int) -> int:
         """Small batches while workers are idle, larger ones once all are busy; as many as a worker can have under way at once."""
-        first, later = (1, self._quick(flight, left)) if overlap == 1 else (-(-overlap // 2), overlap)
-        return self._batch or (first if self._travels or len(flight) < flight.threads else later)
+        if self._batch:
+            return self._batch
+        if self._travels or len(flight) < flight.threads:
+            return -(-overlap // 2)
+        return self._done_in(BATCH_S, flight, left) if overlap == 1 else max(overlap, self._done_in(WAITING_BATCH_S, flight, left))
 
-    def _quick(self, flight: Flight, left: int) -> int:
-        """As many tasks as a worker does in a quarter of a second: what each message costs is then little beside them."""
+    def _done_in(self, seconds: float, flight: Flight, left: int) -> int:
+        """As many tasks as a worker does in that time: what each message costs is then little beside them."""
         if flight.task_s is None:
             return FIRST_BATCH
         share = -(-left // (IN_FLIGHT * flight.threads)) if left else MOST_IN_BATCH  # 0: nobody knows
-        return max(1, min(MOST_IN_BATCH, round(BATCH_S / flight.task_s), share))
+        return max(1, min(MOST_IN_BATCH, round(seconds / flight.task_s), share))
 
     @property
     def _travels(self) -> bool:
