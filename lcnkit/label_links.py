@@ -12,7 +12,7 @@ import numpy as np
 from lcnkit.archive import Collection
 from lcnkit.model import Chip, Item
 from lcnkit.model.chip import LabelLinks
-from lcnkit.model.href import resolve
+from lcnkit.model.source_hrefs import SourceHrefs
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -45,9 +45,9 @@ def place_of(chip_id: str, path: str, item: Item | str) -> list[LabelPlace]:
     return [LabelPlace(chip_id, path, _box_of(item.document))]
 
 
-def source_hrefs(item: Item) -> tuple[str, ...]:
+def source_hrefs(item: Item) -> SourceHrefs:
     """Absolute hrefs of an item's links ``rel=source``."""
-    return tuple(resolve(str(link.get("href", "")), item.href) for link in item.document.get("links") or () if _is_source(link))
+    return SourceHrefs([str(link.get("href", "")) for link in item.document.get("links") or () if _is_source(link)], item.href)
 
 
 def _is_source(link: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
@@ -54,7 +55,7 @@ class Chip:
     interval: Interval
     footprint: Geometry
     """Outline in lon/lat (EPSG:4326), a shapely polygon or multipolygon."""
-    source_hrefs: tuple[str, ...] = ()
+    source_hrefs: Sequence[str] = ()
     """Absolute hrefs of the items that the label names as its sources (links ``rel=source``)."""
 
 
@@ -65,5 +66,5 @@ class LabelLinks:
     chip_id: str
     footprint: Geometry
     """Outline in lon/lat."""
-    hrefs: tuple[str, ...]
+    hrefs: Sequence[str]
     """Absolute hrefs of its links ``rel=source``."""
