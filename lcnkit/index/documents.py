@@ -24,13 +24,12 @@ def document_of(row: dict[str, Any], schema: pa.Schema, geometry: str) -> dict[s
         schema: Of the file.
         geometry: The column of footprints.
     """
+    import orjson
     import shapely
-    from shapely.geometry import mapping
 
     values = {name: decoded(value, schema.field(name)) for name, value in row.items() if value is not None and name != geometry}
     raw = row.get(geometry)
-    # Through JSON: shapely gives tuples.
-    values["geometry"] = None if raw is None else json.loads(json.dumps(mapping(shapely.from_wkb(raw))))
+    values["geometry"] = None if raw is None else orjson.loads(shapely.to_geojson(shapely.from_wkb(raw)))
     bbox = values.get("bbox")
     if isinstance(bbox, dict):
         values["bbox"] = [bbox[side] for side in _SIDES if side in bbox]

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from functools import cached_property
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -116,7 +116,7 @@ class ItemFile:
         for group in sorted(set(groups.tolist())):
             inside = [row for row, its_group in zip(rows, groups, strict=True) if its_group == group]
             table = self._group(int(group)).take(pa.array([row - int(starts[group]) for row in inside]))
-            for row, values in zip(inside, table.to_pylist(maps_as_pydicts="lossy"), strict=True):
+            for row, values in zip(inside, table.to_pylist(maps_as_pydicts=self._maps), strict=True):
                 found[row] = document_of(values, self.schema, self._geometry)
         return [found[row] for row in rows]
 
@@ -190,6 +190,11 @@ class ItemFile:
             return self._kept[1]
 
     @cached_property
+    def _maps(self) -> Literal["lossy"] | None:
+        """How Arrow's maps become dictionaries; without it, where there are none, Arrow is four times as fast."""
+        return "lossy" if any(map(_holds_map, self.schema.types)) else None
+
+    @cached_property
     def _geo(self) -> dict[str, Any]:
         raw = (self._file.metadata.metadata or {}).get(b"geo")
         try:
@@ -241,6 +246,10 @@ class ItemFile:
 def _key(collection: str | None, item_id: str | None) -> int:
     """64 bits that stand for an item; that any two of a million items share them is as likely as one in thirty million."""
     return xxhash.xxh3_64_intdigest(f"{collection or ''}\0{item_id or ''}".encode(errors="surrogatepass"))
+
+
+def _holds_map(kind: pa.DataType) -> bool:
+    return pa.types.is_map(kind) or any(_holds_map(kind.field(number).type) for number in range(kind.num_fields))
 
 
 def _few_texts(column: pa.ChunkedArray) -> np.ndarray:
