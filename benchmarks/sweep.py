@@ -20,13 +20,9 @@ _UNION = "rgbn"
 def measure(scale: Scale) -> list[Table]:
     """One table for an archive on disk, one for the same behind a web server."""
     base = archives.demo(scale.home, chips=scale.of(24, 2), acquisitions=scale.of(archives.ACQUISITIONS, 12))
-    tables = []
-    if not scale.quick:
-        chips = 48
-        wide = archives.Wide(base, base.with_name(f"{base.name}_sweep-{chips}"), chips, cloud_known=True).write(items=True)
-        tables.append(_measure(scale, "on disk", chips, [f"dataset.root={wide.root}"], 5.0))
-    chips = scale.of(8, 2)
+    chips = scale.of(48, 2)
     wide = archives.Wide(base, base.with_name(f"{base.name}_sweep-{chips}"), chips, cloud_known=True).write(items=True)
+    tables = [] if scale.quick else [_measure(scale, "on disk", chips, [f"dataset.root={wide.root}"], 5.0)]
     with serving(scale.home, _DELAY_S) as url:
         index = wide.index(scale.home / "sweep.parquet", f"{url}/{wide.root.name}")
         overrides = [f"dataset.root={url}/{wide.root.name}", "catalog=geoparquet", f"catalog.path={index}"]

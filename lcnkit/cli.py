@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -232,7 +233,7 @@ def _notes(config: DictConfig) -> dict[str, str]:
     hydra_config = HydraConfig.get()
     return {
         ".hydra/config.yaml": OmegaConf.to_yaml(config),
-        ".hydra/hydra.yaml": OmegaConf.to_yaml(OmegaConf.create({"hydra": OmegaConf.to_container(hydra_config)})),
+        ".hydra/hydra.yaml": "hydra:\n" + textwrap.indent(OmegaConf.to_yaml(hydra_config), "  "),
         ".hydra/overrides.yaml": OmegaConf.to_yaml(hydra_config.overrides.task),
     }
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -124,9 +125,13 @@ class Recipe:
             with steps.step("read"):
                 image = self._read(task)
         with steps.step("transform"):
-            for transform in self.transforms:
-                image = _checked(transform.apply(image), image, transform)
+            image = self._transformed(image)
         return self._sample(task, image, classes)
+
+    def _transformed(self, image: Image) -> Image:
+        for transform in self.transforms:
+            image = _checked(transform.apply(image), image, transform)
+        return image
 
     def _sample(self, task: Task, image: Image, classes: NDArray[np.int64]) -> Sample:
         return Sample(
@@ -140,8 +145,16 @@ class Recipe:
         )
 
     def model(self, task: Task) -> Image:
-        """What reading and transforming make of a chip, cut down to its first pixel: bands, types, nodata."""
-        image = self.sample(task, Steps()).images[self.source]
+        """What reading and transforming make of a chip, cut down to its first pixel: bands, types, nodata.
+
+        All workers wait for it, so that one acquisition has to do, unless a transform wants to see more.
+        """
+        one = dataclasses.replace(task, frames=tuple(islice((frame for frame in task.frames if not frame.missing), 1)))
+        with keeping(self.planes):
+            try:
+                image = self._transformed(self._read(one))
+            except Exception:  # somebody else's transform may stumble in its own way
+                image = self._transformed(self._read(task))
         corner = np.s_[:, :, :1, :1]
         return dataclasses.replace(image, values=image.values[corner].copy(), valid=image.valid[corner].copy())
 

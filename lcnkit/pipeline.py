@@ -68,9 +68,9 @@ def prepare(run: Run, notes: Mapping[str, str] | None = None, sharing: Sharing |
     Raises:
         SetupError: The run cannot start: its data, its options or its output folder are not as they must be.
     """
-    registry = load_registry()
-    config = _describe(run, registry)
     started = time.perf_counter()
+    registry = _registry(sharing)
+    config = _describe(run, registry)
     with claim(Path(run.output_dir), config, overwrite=run.overwrite) as output, shared(sharing) as common:
         _keep(output, notes)
         plan = make_plan(run, output, registry, common)  # labels, candidates, selection; written before the first pixel is read
@@ -97,7 +97,7 @@ def prepare(run: Run, notes: Mapping[str, str] | None = None, sharing: Sharing |
 
 def plan_only(run: Run, notes: Mapping[str, str] | None = None, sharing: Sharing | None = None) -> tuple[Prepared, Path]:
     """The first half of `prepare`: choose, write ``selection.parquet``, and stop before the first pixel."""
-    registry = load_registry()
+    registry = _registry(sharing)
     with claim(Path(run.output_dir), _describe(run, registry), overwrite=run.overwrite) as output, shared(sharing) as common:
         _keep(output, notes)
         return make_plan(run, output, registry, common, pixels=False), output.path
@@ -107,6 +107,11 @@ def _keep(output: OutputFolder, notes: Mapping[str, str] | None) -> None:
     for name, text in (notes or {}).items():
         with guarded(output.path, "write the configuration"), whole_file(output.path / name) as file:
             file.write(text.encode())
+
+
+def _registry(sharing: Sharing | None) -> Registry:
+    """The plugins that are installed, looked up once for all runs of a sweep."""
+    return load_registry() if sharing is None else sharing.once("registry", load_registry)
 
 
 def _describe(run: Run, registry: Registry) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from lcnkit.contracts import Reader, Transform
 from lcnkit.errors import ChipError, OutputFull, UnreadableAsset
 from lcnkit.exporter.npz import Npz
 from lcnkit.exporter.pickle import Pickle
-from lcnkit.make import Recipe, Task, spread
+from lcnkit.make import Recipe, Steps, Task, spread
 from lcnkit.model import Chip, Failure, Image, Item, Receipt, Sample
 from lcnkit.pipeline import plan_only
 from lcnkit.reader.auto import Auto
@@ -254,3 +254,32 @@ def test_nobody_catches_the_user(recipe: MakeRecipe) -> None:
     make, tasks = recipe(transforms=(Does(raises(KeyboardInterrupt())),))
     with pytest.raises(KeyboardInterrupt):
         make(tasks[0])
+
+
+def test_one_acquisition_is_a_model_of_all_chips(recipe: MakeRecipe) -> None:
+    """Also the label is left alone: all workers wait for it."""
+    seen: list[int] = []
+
+    def noted(image: Image) -> Image:
+        seen.append(len(image.values))
+        return image
+
+    make, tasks = recipe(transforms=(Reflectance(), Does(noted)))
+    model = make.model(dataclasses.replace(tasks[0], chip=dataclasses.replace(tasks[0].chip, label_href="none")))
+    assert (seen, model.values.shape, model.values.dtype, model.bands) == ([1], (1, 1, 1, 1), np.dtype("float32"), ("B04",))
+    (outline,) = make.outlines(model, tasks[:1])
+    (whole,) = make.outlines(make.sample(tasks[0], Steps()).images["s2"], tasks[:1])
+    assert outline.images["s2"].values.dtype == whole.images["s2"].values.dtype
+    assert outline.images["s2"].values.shape == whole.images["s2"].values.shape == (2, 1, 8, 8)
+
+
+def test_a_transform_that_wants_more_than_one_gets_all(recipe: MakeRecipe) -> None:
+    def change(image: Image) -> Image:
+        difference = image.values[1] - image.values[0]
+        return dataclasses.replace(image, values=np.stack([difference, difference]))
+
+    make, tasks = recipe(transforms=(Reflectance(), Does(change)))
+    assert make.model(tasks[0]).values.shape == (2, 1, 1, 1)
+    make, _ = recipe(transforms=(Does(raises(ChipError("too dark"))),))
+    with pytest.raises(ChipError, match="too dark"):
+        make.model(tasks[0])
