@@ -52,6 +52,21 @@ def test_only_groups_that_may_hold_the_id_are_looked_into(tmp_path: Path, monkey
     assert looked == [4, 9]
 
 
+def test_maps_become_objects(tmp_path: Path) -> None:
+    """Other tools write objects of any keys as Arrow's maps, also inside structs."""
+    texts = pa.map_(pa.string(), pa.string())
+    columns = {
+        "id": pa.array(["a", "b"], pa.string()),
+        "geometry": pa.array([shapely.to_wkb(shapely.box(0, 0, 1, 1))] * 2, pa.binary()),
+        "about": pa.array([[("by", "one"), ("of", "two")], None], texts),
+        "inside": pa.array([{"more": [("k", "v")]}, {"more": []}], pa.struct([("more", texts)])),
+    }
+    pq.write_table(pa.table(columns), tmp_path / "items.parquet")
+    one, other = (document["properties"] for document in ItemFile(str(tmp_path / "items.parquet")).documents([0, 1]))
+    assert (one["about"], one["inside"]) == ({"by": "one", "of": "two"}, {"more": {"k": "v"}})
+    assert (other.get("about"), other["inside"]) == (None, {"more": {}})
+
+
 _THREADS = """
 import sys
 from concurrent.futures import ThreadPoolExecutor
