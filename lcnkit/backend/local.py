@@ -67,12 +67,17 @@ class Local(Backend):
 
         workers = self.workers or available_cores()
         _know_start_method()
-        method = forkserver.start_method()
-        with (
-            quiet_logs(),
+        config = {
             # So long after a worker was lost Dask looks whether it is there, and gives its place up for good where it is not: a worker
             # that is lost several times may just be starting again then.
-            dask.config.set({"distributed.deploy.lost-worker-timeout": "7 days", "distributed.worker.multiprocessing-method": method}),
+            "distributed.deploy.lost-worker-timeout": "7 days",
+            "distributed.worker.multiprocessing-method": forkserver.start_method(),
+            # A hundred times a second Dask notes what a worker does, for a page of the dashboard.
+            "distributed.worker.profile.enabled": self.dashboard is not None and _has_bokeh(),
+        }
+        with (
+            quiet_logs(),
+            dask.config.set(config),
             self._cluster(workers) as cluster,
             closing(Client(cluster)) as client,  # type: ignore[no-untyped-call]  # it may be closed by another thread than its own
         ):
@@ -128,11 +133,16 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def _has_bokeh() -> bool:
+    """Whether the dashboard has anything to show."""
+    return importlib.util.find_spec("bokeh") is not None
+
+
 def _where(workers: int, threads: int, link: str) -> str:
     text = f"backend    local: {workers} worker{'s' if workers > 1 else ''} with {threads} thread{'s' if threads > 1 else ''}"
     if not link:
         return text
-    missing = "" if importlib.util.find_spec("bokeh") else " (nothing to see without bokeh: pip install 'lcnkit[dashboard]')"
+    missing = "" if _has_bokeh() else " (nothing to see without bokeh: pip install 'lcnkit[dashboard]')"
     return f"{text}, dashboard {link}{missing}"
 
 

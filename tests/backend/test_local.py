@@ -9,6 +9,7 @@ import subprocess
 import sys
 import types
 
+import dask
 import pytest
 
 from lcnkit.backend.local import Local
@@ -36,6 +37,15 @@ def test_a_task_that_workers_cannot_load_is_an_outcome_and_no_endless_wait(monke
         outcomes = list(pool.map(ghost.function, range(3)))
     assert [outcome.value for outcome in outcomes] == [None] * 3
     assert all("only_in_the_client" in str(outcome.error) for outcome in outcomes)
+
+
+@pytest.mark.parametrize(("dashboard", "bokeh", "wanted"), [(":0", True, True), (":0", False, False), (None, True, False)])
+def test_workers_are_watched_only_for_somebody(dashboard: str | None, bokeh: bool, wanted: bool, monkeypatch) -> None:
+    """Dask's profile takes a tenth of the time of a quick chip, and only its dashboard shows it."""
+    monkeypatch.setattr("lcnkit.backend.local._has_bokeh", lambda: bokeh)
+    with Local(workers=1, dashboard=dashboard).open() as pool:
+        (outcome,) = pool.map(dask.config.get, ["distributed.worker.profile.enabled"])
+    assert outcome.value is wanted
 
 
 # A worker process must import the function: it comes from the library, not from this script.
