@@ -148,7 +148,7 @@ class DaskPool(Pool):
         return max(IN_FLIGHT * threads, min(IN_FLIGHT_TO_GROW * self._grows_to, MOST_TO_GROW))
 
     def _size(self, flight: Flight, left: int, overlap: int) -> int:
-        """Small batches while workers are idle, larger ones once all are busy; as many as a worker can have under way at once."""
+        """Small batches while workers are idle, larger ones once all are busy."""
         if self._batch:
             return self._batch
         if self._travels or len(flight) < flight.threads:
