@@ -13,6 +13,7 @@ import numpy as np
 
 from lcnkit.contracts import Exporter
 from lcnkit.errors import OutputError
+from lcnkit.exporter.page_cache import PageCache
 from lcnkit.exporter.pickle_slots import WHOLE, reserve, slot_of
 from lcnkit.exporter.pickle_stream import APPEND, HEAD, STOP, load_pair, pair_of
 from lcnkit.exporter.receipts import facts_of, shapes_of
@@ -22,6 +23,8 @@ from lcnkit.model.sample import valid_of
 from lcnkit.output import STATE, whole_file
 
 FILE = "items.pkl"
+# Of this process: all its chips go into one file.
+_CACHE = PageCache()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,10 +40,10 @@ class Pickle(Exporter):
         slot, pieces = slot_of(sample.chip_id, folder), pair_of(sample)
         if slot is not None and slot[1] == pieces.size:
             path, offset = folder / WHOLE, slot[0]
-            with path.open("r+b", buffering=0) as file:
-                file.seek(offset)
-                checksum = pieces.write_to(file)
-                file.write(APPEND)
+            with path.open("r+b", buffering=0) as whole, _CACHE.writing(whole.fileno(), offset, pieces.size):
+                whole.seek(offset)
+                checksum = pieces.write_to(whole)
+                whole.write(APPEND)
         else:
             path, offset = folder / STATE / "parts" / f"{sample.chip_id}.part", 0
             with whole_file(path) as file:
