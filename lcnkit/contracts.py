@@ -270,7 +270,8 @@ class Exporter(ABC):
         """Make the finished data set of the samples written, in the order of the label collection.
 
         Called once on the client, also for a run that only added to what was there. Returns the receipts
-        as they stand now: a sample may have moved to another file and offset.
+        as they stand now: a sample may have moved to another file and offset. Receipts are unpacked one by one as
+        they are taken; `Receipt.packed` makes those that are returned small again.
         """
 
     @abstractmethod

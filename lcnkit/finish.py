@@ -7,16 +7,16 @@ from typing import Any
 
 from lcnkit.errors import OutputError
 from lcnkit.journal import OutputFolder
-from lcnkit.manifest import manifest_of, write_failures
+from lcnkit.manifest import manifest_of, samples_of, write_failures
 from lcnkit.materialise import Made
-from lcnkit.model import Failure, Receipt
+from lcnkit.model import Failure, Receipt, Receipts
 from lcnkit.model.href import is_url
-from lcnkit.output import MANIFEST, guarded, read_manifest, write_json
+from lcnkit.output import MANIFEST, guarded, read_manifest, write_json_with
 from lcnkit.planning import Prepared
 from lcnkit.settings import Run
 
 Finished = tuple[list[Receipt], tuple[Failure, ...], tuple[str, ...]]
-"""Receipts and failures in the order of the label collection, and hints for the user."""
+"""Receipts (packed) and failures in the order of the label collection, and hints for the user."""
 
 
 def finish(prepared: Prepared, output: OutputFolder, config: Mapping[str, Any], made: Made) -> Finished:
@@ -33,15 +33,19 @@ def finish(prepared: Prepared, output: OutputFolder, config: Mapping[str, Any], 
         return receipts, failures, _unseen(prepared.run, made)
     counts = {"chips": len(receipts), "failed": len(failures), "dropped": len(prepared.dropped), "missing_frames": _missing(receipts)}
     about = {"name": prepared.source, "collection": prepared.collection, "bands": _bands(receipts, prepared)}
+
+    def manifest_now() -> dict[str, Any]:
+        return manifest_of(config, prepared.labels, about, receipts, counts, prepared.plan.n_periods)
+
     earlier = _earlier(output)
-    if earlier is not None and earlier == manifest_of(config, prepared.labels, about, receipts, counts, prepared.plan.n_periods):
+    if earlier is not None and earlier == {**manifest_now(), "samples": [*samples_of(receipts)]}:
         output.forget_state()  # the folder holds this very data set already: nothing is written again
         return receipts, failures, _hints(earlier, prepared.run)
     with guarded(output.path, "finish the data set"):
-        receipts = prepared.run.exporter.finish(receipts, output.path)
-    manifest = manifest_of(config, prepared.labels, about, receipts, counts, prepared.plan.n_periods)
+        receipts = [receipt.packed() for receipt in prepared.run.exporter.finish(Receipts(receipts), output.path)]
+    manifest = manifest_now()
     with guarded(output.path, "write the manifest"):
-        write_json(output.path / MANIFEST, manifest)
+        write_json_with(output.path / MANIFEST, manifest, "samples", samples_of(receipts))
     output.forget_state()
     return receipts, failures, _hints(manifest, prepared.run)
 
@@ -87,7 +91,7 @@ def _unseen(run: Run, made: Made) -> tuple[str, ...]:
     )
 
 
-def _bands(receipts: list[Receipt], prepared: Prepared) -> list[str]:
+def _bands(receipts: Sequence[Receipt], prepared: Prepared) -> list[str]:
     return list(receipts[0].facts["bands"][prepared.source]) if receipts else list(prepared.bands)
 
 

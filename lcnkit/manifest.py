@@ -6,7 +6,7 @@ import csv
 import importlib.metadata
 import io
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -29,10 +29,14 @@ def manifest_of(
     counts: Mapping[str, int],
     n_periods: int,
 ) -> dict[str, Any]:
-    """What ``manifest.json`` says of a data set: plain JSON values, nothing of when and where it was made."""
+    """What ``manifest.json`` says of a data set but for its samples (`samples_of`): plain JSON values, nothing of when and where it was made."""
     pixels: Counter[str] = Counter()
-    for receipt in receipts:
-        pixels.update(receipt.facts.get("pixels", {}))
+    grids: Counter[tuple[Any, ...]] = Counter()
+    for facts in (receipt.unpacked().facts for receipt in receipts):
+        pixels.update(facts.get("pixels", {}))
+        if "grid" in facts:
+            grid = facts["grid"]
+            grids[grid["crs"], abs(grid["transform"][0]), tuple(grid["shape"])] += 1
     return {
         "lcnkit": 1,
         "config": dict(config),
@@ -45,12 +49,16 @@ def manifest_of(
             for value in sorted({int(value) for value in pixels} | set(labels.class_names))
         ],
         "counts": dict(counts),
-        "grids": _grids(receipts),
+        "grids": [{"crs": crs, "resolution": size, "shape": list(shape), "chips": count} for (crs, size, shape), count in sorted(grids.items())],
         "shapes": sorted({str(list(shape)) for receipt in receipts for shape in receipt.shapes.values()}),
         "checksum": checksum_of(receipts),
         "versions": dict(_versions()),
-        "samples": [{key: value for key, value in receipt.as_dict().items() if key != "seconds"} for receipt in receipts],
     }
+
+
+def samples_of(receipts: Sequence[Receipt]) -> Iterator[dict[str, Any]]:
+    """What it says of each sample."""
+    return ({key: value for key, value in receipt.as_dict().items() if key != "seconds"} for receipt in receipts)
 
 
 def checksum_of(receipts: Sequence[Receipt]) -> str:
@@ -87,10 +95,3 @@ def _versions() -> tuple[tuple[str, str], ...]:
 def _periods(labels: LabelSet, n_periods: int) -> list[dict[str, Any]]:
     cuts = [str(cut.astype("datetime64[s]")) + "Z" for cut in edges(labels.interval.start, labels.interval.end, n_periods)]
     return [{"period": number + 1, "start": cuts[number], "end": cuts[number + 1]} for number in range(n_periods)]
-
-
-def _grids(receipts: Sequence[Receipt]) -> list[dict[str, Any]]:
-    """Chips per CRS, resolution and shape."""
-    grids = [receipt.facts["grid"] for receipt in receipts if "grid" in receipt.facts]
-    kinds = Counter((grid["crs"], abs(grid["transform"][0]), tuple(grid["shape"])) for grid in grids)
-    return [{"crs": crs, "resolution": size, "shape": list(shape), "chips": count} for (crs, size, shape), count in sorted(kinds.items())]

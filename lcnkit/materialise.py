@@ -137,7 +137,7 @@ class _Work:
                 made = self.recipe.write(made)
             if isinstance(made, Receipt):
                 self.output.record(made)
-                self.result.receipts[made.chip_id] = made
+                self.result.receipts[made.chip_id] = made.packed()
                 for step, seconds in made.seconds.items():
                     self.result.seconds[step] = self.result.seconds.get(step, 0.0) + seconds
             return made
@@ -222,7 +222,7 @@ def _finished_before(output: OutputFolder, prepared: Prepared) -> dict[str, Rece
     for chip_id, receipt in output.receipts().items():
         shown = [(frame["period"], frame["item_id"]) for frame in receipt.facts.get("frames", {}).get(prepared.source, [])]
         if planned.get(chip_id) == shown and (not is_url(receipt.file) or prepared.run.exporter.is_there(receipt)):
-            kept[chip_id] = receipt
+            kept[chip_id] = receipt.packed()
     return kept
 
 

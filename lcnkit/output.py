@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -49,6 +49,25 @@ def write_json(path: Path, values: Any) -> None:
     json.dumps(values, allow_nan=False)  # it is strict, though: orjson would write null for NaN
     with whole_file(path, durable=True) as file:
         file.write(orjson.dumps(values, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS | orjson.OPT_APPEND_NEWLINE))
+
+
+def write_json_with(path: Path, values: Mapping[str, Any], name: str, entries: Iterable[Any]) -> None:
+    """What `write_json` writes of ``{**values, name: [*entries]}``, with one entry in memory at a time; ``values`` hold something."""
+
+    def text(value: Any, indent: str) -> bytes:
+        json.dumps(value, allow_nan=False)
+        made: bytes = orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS)
+        return made.replace(b"\n", b"\n" + indent.encode())  # inside a text, a line's end is two other letters
+
+    import orjson
+
+    with whole_file(path, durable=True) as file:
+        file.write(text(values, "")[: -len("\n}")] + b",\n  " + text(name, "") + b": [")
+        between = b"\n    "
+        for entry in entries:
+            file.write(between + text(entry, "    "))
+            between = b",\n    "
+        file.write(b"]\n}\n" if between[:1] == b"\n" else b"\n  ]\n}\n")
 
 
 @contextmanager

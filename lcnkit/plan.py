@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +32,10 @@ class Plan:
     """The chips that were planned, also those without a candidate."""
     n_periods: int
     shape: Shape
+
+    def without_rows(self) -> Plan:
+        """The same plan, its rows left to ``selection.parquet``: a large table is not wanted in memory while pixels are read."""
+        return replace(self, table=self.table.iloc[:0].copy())
 
 
 def save_plan(plan: Plan, path: Path) -> None:

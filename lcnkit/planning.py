@@ -44,6 +44,7 @@ class Prepared:
     bands: tuple[str, ...]
     labels: LabelSet
     plan: Plan
+    """Without its rows where pixels are read next."""
     tasks: tuple[Task, ...]
     dropped: tuple[str, ...]
     failures: tuple[Failure, ...]
@@ -81,7 +82,8 @@ def make_plan(run: Run, output: OutputFolder, registry: Registry, sharing: Shari
     remote = _look_at_items(run.source.catalog, tasks, bands)
     found, chosen = counted(len(plan.table), "candidate"), plan.table["selected"].sum()
     log.info("plan       %s, %d chosen for %s: %s", found, chosen, counted(len(tasks), "chip"), SELECTION)
-    return Prepared(run, name, collection, bands, labels, plan, tasks, dropped, (*labels.failures, *failures), remote)
+    kept = plan.without_rows() if pixels else plan
+    return Prepared(run, name, collection, bands, labels, kept, tasks, dropped, (*labels.failures, *failures), remote)
 
 
 def _plan(run: Run, labels: LabelSet, collection: str, output: OutputFolder, registry: Registry, sharing: Sharing) -> Plan:

@@ -20,9 +20,15 @@ class Sharing:
     A run on its own has one to itself, which changes nothing.
     """
 
-    def __init__(self, *, several: bool = False) -> None:
-        """Args: several says that more than one run is to come, so that keeping pixels can pay."""
+    def __init__(self, *, several: bool = False, keep: bool = True) -> None:
+        """What nothing has been put into yet.
+
+        Args:
+            several: More than one run is to come, so that keeping pixels can pay.
+            keep: What is made once is kept for another run; else it is gone when nobody uses it any more.
+        """
         self.several = several
+        self._keep = keep
         self._stack = ExitStack()
         self._pools: list[tuple[Backend, Pool]] = []
         self._made: dict[Hashable, Any] = {}
@@ -50,6 +56,8 @@ class Sharing:
 
     def once(self, key: Hashable, make: Callable[[], T]) -> T:
         """What ``make`` gives for the key, made by the first run that asks; nobody may change it."""
+        if not self._keep:
+            return make()
         if key not in self._made:
             self._made[key] = make()
         made: T = self._made[key]
@@ -72,5 +80,5 @@ def shared(sharing: Sharing | None) -> Iterator[Sharing]:
     if sharing is not None:
         yield sharing
         return
-    with Sharing() as own:
+    with Sharing(keep=False) as own:
         yield own

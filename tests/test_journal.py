@@ -229,7 +229,7 @@ def test_a_kill_before_the_manifest_costs_no_sample(failed: bool, tmp_path: Path
 
     undisturbed = make("undisturbed")
     with monkeypatch.context() as patch:
-        patch.setattr("lcnkit.finish.write_json", interrupt)
+        patch.setattr("lcnkit.finish.write_json_with", interrupt)
         with pytest.raises(KeyboardInterrupt):
             make("killed")
     again = make("killed")

@@ -8,11 +8,15 @@ import os
 import pickle
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import xxhash
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lcnkit.claim import claim, differences
 from lcnkit.cli import main
@@ -20,7 +24,7 @@ from lcnkit.errors import OutputError, OutputFull, PlanError
 from lcnkit.journal import OutputFolder
 from lcnkit.log_file import LogFile
 from lcnkit.model import Receipt
-from lcnkit.output import STATE, guarded, read_manifest, whole_file, write_json
+from lcnkit.output import STATE, guarded, read_manifest, whole_file, write_json, write_json_with
 from lcnkit.terminal import console
 from lcnkit.testing.archives import TinyArchive
 
@@ -411,3 +415,17 @@ class TestFullDisk:
         assert [line[:28] for line in full.stderr.splitlines() if line.startswith("lcnkit:")] == ["lcnkit: The disk is full: ca"]
         assert "Traceback" not in full.stderr
         assert main(self.overrides(root, tmp_path / "out")) == 0
+
+
+@given(
+    st.dictionaries(st.text(), st.integers(-(2**53), 2**53) | st.text() | st.lists(st.text()), min_size=1, max_size=3),
+    st.lists(st.dictionaries(st.text(), st.lists(st.integers(-5, 5), max_size=3) | st.text(), max_size=3), max_size=4),
+)
+def test_a_long_list_is_written_entry_by_entry_in_the_same_bytes(values: dict[str, Any], entries: list[dict[str, Any]]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder)
+        values.pop("samples", None)
+        values["lcnkit"] = 1
+        write_json_with(path / "a.json", values, "samples", iter(entries))
+        write_json(path / "b.json", {**values, "samples": entries})
+        assert (path / "a.json").read_bytes() == (path / "b.json").read_bytes()

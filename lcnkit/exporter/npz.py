@@ -85,7 +85,7 @@ class Npz(Exporter):
 
     def finish(self, receipts: Sequence[Receipt], folder: Path) -> list[Receipt]:
         """See `lcnkit.contracts.Exporter.finish`."""
-        return list(receipts)
+        return [receipt.packed() for receipt in receipts]
 
     def read(self, receipt: Receipt, folder: Path) -> Sample:
         """See `lcnkit.contracts.Exporter.read`."""

@@ -60,6 +60,7 @@ class Pickle(Exporter):
 
     def finish(self, receipts: Sequence[Receipt], folder: Path) -> list[Receipt]:
         """See `lcnkit.contracts.Exporter.finish`."""
+        receipts = [receipt.packed() for receipt in receipts]  # looked at more than once
         offsets = _offsets(receipts)
         if receipts and all(receipt.file == WHOLE for receipt in receipts) and [receipt.offset for receipt in receipts] == offsets[:-1]:
             _close(folder, offsets)
