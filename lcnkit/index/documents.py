@@ -16,6 +16,17 @@ _ABOUT = ("type", "stac_version", "stac_extensions", "id", "collection", "bbox",
 _SIDES = ("xmin", "ymin", "zmin", "xmax", "ymax", "zmax")
 
 
+def with_plain_times(table: pa.Table) -> pa.Table:
+    """The table with its times of UTC as Python's own, without their zone: for others Arrow loads pandas, which a worker does without."""
+    for number, field in enumerate(table.schema):
+        if pa.types.is_timestamp(field.type) and field.type.tz in (None, "UTC"):
+            try:
+                table = table.set_column(number, field.name, table[number].cast(pa.timestamp("us")))
+            except pa.ArrowInvalid:  # they are finer than a microsecond
+                continue
+    return table
+
+
 def document_of(row: dict[str, Any], schema: pa.Schema, geometry: str) -> dict[str, Any]:
     """The item in a row.
 

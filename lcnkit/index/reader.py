@@ -17,7 +17,7 @@ import xxhash
 from lcnkit.errors import DataError, listing
 from lcnkit.geometry import geometry_of
 from lcnkit.index.columns import holds_json
-from lcnkit.index.documents import decoded, document_of, self_link
+from lcnkit.index.documents import decoded, document_of, self_link, with_plain_times
 from lcnkit.index.item_columns import HREF, times
 from lcnkit.index.writer import NOTES
 
@@ -115,8 +115,9 @@ class ItemFile:
         found: dict[int, dict[str, Any]] = {}
         for group in sorted(set(groups.tolist())):
             inside = [row for row, its_group in zip(rows, groups, strict=True) if its_group == group]
-            table = self._group(int(group)).take(pa.array([row - int(starts[group]) for row in inside]))
-            for row, values in zip(inside, table.to_pylist(maps_as_pydicts=self._maps), strict=True):
+            table = self._group(int(group))
+            for row in inside:
+                (values,) = table.slice(row - int(starts[group]), 1).to_pylist(maps_as_pydicts=self._maps)
                 found[row] = document_of(values, self.schema, self._geometry)
         return [found[row] for row in rows]
 
@@ -184,7 +185,7 @@ class ItemFile:
         with self._lock:
             if self._kept is None or self._kept[0] != number:
                 try:
-                    self._kept = (number, self._file.read_row_group(number))
+                    self._kept = (number, with_plain_times(self._file.read_row_group(number)))
                 except (OSError, pa.ArrowException) as error:
                     raise _damaged(self.path, error) from error
             return self._kept[1]

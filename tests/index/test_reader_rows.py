@@ -91,3 +91,36 @@ def test_threads_may_look_at_once(tmp_path: Path) -> None:
     written(tmp_path / "items.parquet", [("c", f"{number:03d}") for number in range(800)], statistics=True, group=100)
     done = subprocess.run([sys.executable, "-c", _THREADS, str(tmp_path / "items.parquet")], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def times_file(path: Path, kind: pa.DataType, value: int) -> ItemFile:
+    columns = {
+        "id": pa.array(["a", "b"], pa.string()),
+        "geometry": pa.array([shapely.to_wkb(shapely.box(0, 0, 1, 1))] * 2, pa.binary()),
+        "datetime": pa.array([value, None], pa.int64()).cast(kind),
+    }
+    pq.write_table(pa.table(columns), path)
+    return ItemFile(str(path))
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "text"),
+    [
+        (pa.timestamp("ns", "UTC"), 1_514_764_800_000_000_000, "2018-01-01T00:00:00Z"),
+        (pa.timestamp("ns", "UTC"), 1_514_764_800_000_001_000, "2018-01-01T00:00:00.000001Z"),
+        (pa.timestamp("ns", "UTC"), 1_514_764_800_000_000_001, "2018-01-01T00:00:00.000000001Z"),
+        (pa.timestamp("us"), 1_514_764_800_500_000, "2018-01-01T00:00:00.500000Z"),
+        (pa.timestamp("s", "+02:00"), 1_514_764_800, "2018-01-01T02:00:00+02:00"),
+    ],
+)
+def test_times_are_as_they_were_written(kind: pa.DataType, value: int, text: str, tmp_path: Path) -> None:
+    one, other = times_file(tmp_path / "items.parquet", kind, value).documents([0, 1])
+    assert (one["properties"]["datetime"], other["properties"]["datetime"]) == (text, None)
+
+
+def test_items_are_had_without_pandas(tmp_path: Path) -> None:
+    """It takes a worker longer to load than its first chip takes to make."""
+    times_file(tmp_path / "items.parquet", pa.timestamp("ns", "UTC"), 1_514_764_800_000_000_000)
+    look = "import sys; from lcnkit.index.reader import ItemFile; print(ItemFile(sys.argv[1]).documents([1, 0])[1]['id'], 'pandas' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", look, str(tmp_path / "items.parquet")], capture_output=True, text=True, timeout=60)
+    assert (done.stdout.split(), done.stderr) == (["a", "False"], "")
