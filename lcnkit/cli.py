@@ -140,11 +140,12 @@ def _hydra(command: str, overrides: list[str], flags: list[str]) -> int:
     from lcnkit.compose_once import composed_once
     from lcnkit.config import CONFIG_MODULE, CONFIG_NAME, normalise, register
     from lcnkit.config_errors import explain, explained
-    from lcnkit.memory import keep_freed_memory
+    from lcnkit.memory import collect_seldom, keep_freed_memory
     from lcnkit.plugins import load_registry
     from lcnkit.sharing import Sharing
 
     keep_freed_memory()
+    collect_seldom()
     if command == "run":
         _expect_workers(overrides, flags)
     registry = load_registry()

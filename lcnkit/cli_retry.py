@@ -38,7 +38,7 @@ def retry(words: Sequence[str], flags: Sequence[str]) -> int:
     from lcnkit.cli_run import together
     from lcnkit.config import normalise, register
     from lcnkit.config_errors import explained
-    from lcnkit.memory import keep_freed_memory
+    from lcnkit.memory import collect_seldom, keep_freed_memory
     from lcnkit.plugins import load_registry
 
     if flags:
@@ -50,6 +50,7 @@ def retry(words: Sequence[str], flags: Sequence[str]) -> int:
     _refuse_changes(overrides)
     folders = [folder for place in places for folder in _runs_in(Path(place))]
     keep_freed_memory()
+    collect_seldom()
     registry = load_registry()
     register(registry)
     statuses: list[int] = []

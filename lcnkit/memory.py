@@ -2,17 +2,34 @@
 
 A chip's arrays have a few megabytes and live for milliseconds. By default the C library gives such memory back to the
 system at once, and every page of the next array costs a fault again: half of the time that a chip takes.
+
+Arrays go when nobody refers to them any more; the search for objects that refer to each other seldom finds any here.
 """
 
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import sys
 
 # glibc's malloc.h. Blocks up to the first size come from the heap; so much of the heap's end is kept when it is free.
 _M_MMAP_THRESHOLD, _LARGEST_BLOCK = -3, 32 << 20
 _M_TRIM_THRESHOLD, _KEPT = -1, 256 << 20
+
+# Objects made, beyond those gone, before Python looks for cycles; its own figure is 700, and it then looks a hundred times while libraries
+# are loaded and configurations composed.
+_OBJECTS_BETWEEN_SEARCHES = 10_000
+
+
+def collect_seldom() -> None:
+    """Let Python look for cycles less often, as long as nobody has told it to look even less often, or never.
+
+    Meant for the same processes as `keep_freed_memory`.
+    """
+    often, *rest = gc.get_threshold()
+    if often:  # 0: somebody has switched it off
+        gc.set_threshold(max(often, _OBJECTS_BETWEEN_SEARCHES), *rest)
 
 
 def keep_freed_memory() -> None:
