@@ -153,7 +153,10 @@ class DaskPool(Pool):
             return self._batch
         if self._travels or len(flight) < flight.threads:
             return -(-overlap // 2)
-        return self._done_in(BATCH_S, flight, left) if overlap == 1 else max(overlap, self._done_in(WAITING_BATCH_S, flight, left))
+        if overlap == 1:
+            return self._done_in(BATCH_S, flight, left)
+        # In a batch of just as many as a worker makes at once, each waits beside those that it began with, and none takes their place.
+        return max(overlap, min(2 * overlap, left // flight.threads), self._done_in(WAITING_BATCH_S, flight, left))
 
     def _done_in(self, seconds: float, flight: Flight, left: int) -> int:
         """As many tasks as a worker does in that time: what each message costs is then little beside them."""
