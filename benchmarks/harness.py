@@ -126,6 +126,7 @@ def call(function: str, arguments: Mapping[str, Any]) -> tuple[dict[str, Any], f
     """
     paths = [str(REPOSITORY), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONWARNINGS": "ignore"}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # a run of a user's does not compile its libraries first
     started = time.perf_counter()
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.child", function], input=json.dumps(arguments), env=environment, capture_output=True, text=True
