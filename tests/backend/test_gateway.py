@@ -234,14 +234,16 @@ def test_a_run_leaves_no_secret(server: GatewayServer, tmp_path: Path, capfd: An
 @pytest.mark.parametrize("when", ["while the cluster starts", "while chips are made"])
 def test_ctrl_c_closes_the_cluster(when: str, signals: int, server: GatewayServer, tmp_path: Path) -> None:
     environment = {**os.environ, "LCNKIT_CACHE_DIR": str(tmp_path / "cache"), "GATEWAY_PASSWORD": PASSWORD}
-    words = [*server.words(workers=1, batch=1), "n_periods=4", "dataset=demo", f"output_dir={tmp_path / 'out'}"]
+    # Chips that take half a second each: the run must not be over before it is interrupted.
+    long = ["+strategy=all", "exporter=npz", "exporter.compress=true"]
+    words = [*server.words(workers=1, batch=1), *long, "dataset=demo", f"output_dir={tmp_path / 'out'}"]
     run = subprocess.Popen(
         [sys.executable, "-m", "lcnkit", *words], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
     )
     deadline = time.monotonic() + 90
     ready = (lambda: bool(server.processes())) if when == "while the cluster starts" else (lambda: any(tmp_path.glob("out/.lcnkit/*journal*")))
     while not ready() and run.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.1)
+        time.sleep(0.02)
     for _ in range(signals):
         run.send_signal(signal.SIGINT)
         time.sleep(0.3)
