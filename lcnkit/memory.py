@@ -25,7 +25,7 @@ _OBJECTS_BETWEEN_SEARCHES = 10_000
 def collect_seldom() -> None:
     """Let Python look for cycles less often, as long as nobody has told it to look even less often, or never.
 
-    Meant for the same processes as `keep_freed_memory`.
+    Meant for the command line and the workers that it starts.
     """
     often, *rest = gc.get_threshold()
     if often:  # 0: somebody has switched it off

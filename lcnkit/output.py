@@ -44,30 +44,28 @@ def whole_file(path: Path, *, durable: bool = False) -> Iterator[IO[bytes]]:
 
 def write_json(path: Path, values: Any) -> None:
     """JSON in a stable form: the same values give the same bytes. A durable file, see `whole_file`."""
-    import orjson  # Python's own takes ten times as long where it indents
-
-    json.dumps(values, allow_nan=False)  # it is strict, though: orjson would write null for NaN
     with whole_file(path, durable=True) as file:
-        file.write(orjson.dumps(values, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS | orjson.OPT_APPEND_NEWLINE))
+        file.write(_json(values) + b"\n")
 
 
 def write_json_with(path: Path, values: Mapping[str, Any], name: str, entries: Iterable[Any]) -> None:
     """What `write_json` writes of ``{**values, name: [*entries]}``, with one entry in memory at a time; ``values`` hold something."""
-
-    def text(value: Any, indent: str) -> bytes:
-        json.dumps(value, allow_nan=False)
-        made: bytes = orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS)
-        return made.replace(b"\n", b"\n" + indent.encode())  # inside a text, a line's end is two other letters
-
-    import orjson
-
     with whole_file(path, durable=True) as file:
-        file.write(text(values, "")[: -len("\n}")] + b",\n  " + text(name, "") + b": [")
-        between = b"\n    "
+        file.write(_json(values).removesuffix(b"\n}") + b",\n  " + _json(name) + b": [")
+        before, after = b"\n    ", b"]\n}\n"
         for entry in entries:
-            file.write(between + text(entry, "    "))
-            between = b",\n    "
-        file.write(b"]\n}\n" if between[:1] == b"\n" else b"\n  ]\n}\n")
+            # Inside a text, a line's end is two other letters: each that is there ends a line of the file.
+            file.write(before + _json(entry).replace(b"\n", b"\n    "))
+            before, after = b",\n    ", b"\n  ]\n}\n"
+        file.write(after)
+
+
+def _json(values: Any) -> bytes:
+    import orjson  # Python's own takes ten times as long where it indents
+
+    json.dumps(values, allow_nan=False)  # it is strict, though: orjson would write null for NaN
+    made: bytes = orjson.dumps(values, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS)
+    return made
 
 
 @contextmanager

@@ -7,39 +7,22 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from lcnkit.contracts import overlap_of
+from lcnkit.contracts import R, T, overlap_of
 
 #: What became of each task of a batch, in its order: value and error.
 Results = list[tuple[Any, BaseException | None]]
 
-_OURS = "lcnkit."
 
-
-def packed(function: bytes, tasks: Sequence[Any]) -> bytes:
+def packed(function: Callable[[T], R], tasks: Sequence[T]) -> bytes:
     """Bytes that give the `Results` of the tasks to whoever unpickles them.
 
     Dask runs ``pickle.loads`` on them, so that its scheduler, which reads every task, meets nothing of lcnkit and need
     not have it installed. What a worker cannot import is an error of the task; left to Dask, it would end the
     worker's connection, and the run would wait for ever.
-
-    Args:
-        function: As `pickled` gives it; the same for all batches.
-        tasks: What it is called with.
     """
-    return pickle.dumps(_Call(pickle.dumps((function, pickled(list(tasks)))), len(tasks)))
-
-
-def pickled(value: Any) -> bytes:
-    """A pickle that says what a worker cannot import: classes and functions of a script or a shell.
-
-    Our own tasks hold no such thing, and Python's pickler is thirty times as fast.
-    """
-    if isinstance(value, list) and all(type(entry).__module__.startswith(_OURS) for entry in value):
-        return pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL)
     import cloudpickle
 
-    made: bytes = cloudpickle.dumps(value)
-    return made
+    return pickle.dumps(_Call(cloudpickle.dumps((function, list(tasks))), len(tasks)))
 
 
 class _Call:
@@ -56,11 +39,11 @@ def run_batch(payload: bytes, size: int) -> Results:
     """Run a batch on a worker; an error of one task does not end the others.
 
     Args:
-        payload: The pickled function and the pickled list of tasks, pickled together.
+        payload: The pickled function and list of tasks.
         size: How many tasks there are, should they not be readable here.
     """
     try:
-        function, tasks = map(pickle.loads, pickle.loads(payload))
+        function, tasks = pickle.loads(payload)
     except Exception as error:  # above all a plugin that is not installed here
         lost = RuntimeError(f"the worker cannot load the task ({type(error).__name__}: {error}); install the same packages there")
         return [(None, lost)] * size

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from lcnkit.backend.dask_batch import Results, packed, pickled
+from lcnkit.backend.dask_batch import Results, packed
 from lcnkit.errors import BackendError
 
 # How often the cluster is looked at while nothing comes back, and at most while much does.
@@ -46,7 +46,7 @@ class Flight:
 
     def __init__(self, client: Any, function: Callable[[Any], Any], timeout_s: float) -> None:
         """Args: timeout_s is how long a cluster may have no workers, or no scheduler, before it is given up."""
-        self._client, self._function, self._timeout = client, pickled(function), timeout_s
+        self._client, self._function, self._timeout = client, function, timeout_s
         self._running: dict[str, tuple[Any, Batch]] = {}
         self._done: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._looked = self._had_workers = time.monotonic()

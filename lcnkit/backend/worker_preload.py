@@ -11,11 +11,13 @@ import signal
 import numpy.random
 
 from lcnkit.backend.worker_setup import set_up
+from lcnkit.memory import collect_seldom
 
 
 def dask_setup(worker: object) -> None:
     """Called by Dask when a worker starts, in its main thread."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     set_up()
+    collect_seldom()  # workers of somebody else's cluster are left as they are
     # Workers that were forked from one process have its random numbers; a transform of a user's may draw some.
     numpy.random.seed()

@@ -8,7 +8,7 @@ from typing import Any
 from distributed import WorkerPlugin
 
 from lcnkit.backend.worker_needs import WANTED_BY_EVERY_CHIP
-from lcnkit.memory import collect_seldom, keep_freed_memory
+from lcnkit.memory import keep_freed_memory
 
 #: The name of the plugin on a cluster: it is registered once, however many runs use the cluster.
 NAME = "lcnkit"
@@ -17,7 +17,6 @@ NAME = "lcnkit"
 def set_up() -> None:
     """Make this process a worker: freed memory stays for the next chip, libraries are loaded."""
     keep_freed_memory()
-    collect_seldom()
     for library in WANTED_BY_EVERY_CHIP:
         importlib.import_module(library)
 

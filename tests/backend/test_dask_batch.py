@@ -7,13 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-from lcnkit.backend.dask_batch import packed, pickled
+from lcnkit.backend.dask_batch import packed, run_batch
 from lcnkit.contracts import Outcome
 
 SCRIPT = """
 import sys
 from dataclasses import dataclass
-from lcnkit.backend.dask_batch import packed, pickled
+from lcnkit.backend.dask_batch import packed
 
 @dataclass
 class Mine:
@@ -25,7 +25,7 @@ class Mine:
 def work(task):
     return task.double()
 
-sys.stdout.buffer.write(packed(pickled(work), [Mine(2), Mine(3)]))
+sys.stdout.buffer.write(packed(work, [Mine(2), Mine(3)]))
 """
 
 
@@ -35,11 +35,7 @@ def _double(task: Outcome[int]) -> int:
 
 def test_tasks_of_ours_give_their_results_in_order() -> None:
     tasks: list[Outcome[int]] = [Outcome(3), Outcome(1)]
-    assert pickle.loads(packed(pickled(_double), tasks)) == [(6, None), (2, None)]
-
-
-def test_tasks_of_ours_are_pickled_by_reference() -> None:
-    assert pickled([Outcome(1)]) == pickle.dumps([Outcome(1)], protocol=pickle.HIGHEST_PROTOCOL)
+    assert pickle.loads(packed(_double, tasks)) == [(6, None), (2, None)]
 
 
 def test_classes_of_a_script_travel_with_their_code(tmp_path: Path) -> None:
@@ -50,6 +46,6 @@ def test_classes_of_a_script_travel_with_their_code(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_loaded_is_an_error_of_each_task() -> None:
-    results = pickle.loads(packed(b"no pickle", [Outcome(1), Outcome(2)]))
+    results = run_batch(b"no pickle", 2)
     assert [value for value, _ in results] == [None, None]
     assert all("cannot load the task" in str(error) for _, error in results)
