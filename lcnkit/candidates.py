@@ -117,13 +117,16 @@ def complete(found: pd.DataFrame, source: str, intervals: dict[str, Interval], n
         intervals: The interval of each chip by its id.
 
     Raises:
-        PluginError: The catalog left out a column.
+        PluginError: The catalog left out a column, or one that is to hold texts does not.
     """
     import pandas as pd
 
     missing = [name for name in SEARCH_COLUMNS if name not in found.columns]
     if missing:
         raise PluginError(f"The catalog's answer lacks the columns {listing(missing)}; see lcnkit.contracts.Catalog.search.")
+    for name in SEARCH_COLUMNS:
+        if COLUMNS[name][0] == "str" and pd.api.types.infer_dtype(found[name], skipna=True) not in ("string", "empty"):
+            raise PluginError(f"The catalog's answer: the column `{name}` must hold texts; it holds {listing(map(repr, found[name].head(2)))}.")
     # An archive that was unpacked twice, or a catalog whose pages overlap, names an item twice.
     twice = found.duplicated(["chip_id", "item_id"])
     table = found[~twice] if twice.any() else found

@@ -130,44 +130,62 @@ def class_cover(mask: Image, classes: Collection[int]) -> float:
     return float(100 * np.isin(stored, list(classes)).mean()) if stored.size else float("nan")
 
 
-def measure(candidates: pd.DataFrame, chips: dict[str, Chip], recipe: MaskRecipe, pool: Pool, *, force: bool) -> pd.DataFrame:
-    """The table with cloud cover from the mask where it is unknown (``force``: everywhere) inside the interval."""
-    wanted = (candidates["period"] > 0) & (force | candidates["cloud_cover"].isna())
-    if not wanted.any():
-        return candidates
-    cover, origin = candidates["cloud_cover"].to_numpy(copy=True), candidates["cloud_source"].to_numpy(dtype=object, copy=True)
-    if force:
-        cover[wanted], origin[wanted] = np.nan, ""
-    kept = KeptCovers(recipe.catalog, recipe.reader, recipe.asset, recipe.threshold, recipe.classes)
-    every = _tasks(candidates["chip_id"], candidates["item_href"], np.flatnonzero(wanted), chips)
-    tasks: list[MaskTask] = []
-    for task, known in zip(every, kept.known([(task.chip, task.hrefs) for task in every]), strict=True):
-        for row, href in zip(task.rows, task.hrefs, strict=True):
-            if href in known:
-                cover[row], origin[row] = known[href], "mask"
-        left = [(row, href) for row, href in zip(task.rows, task.hrefs, strict=True) if href not in known]
-        if left:
-            tasks.append(MaskTask(task.chip, tuple(row for row, _ in left), tuple(href for _, href in left)))
-    problems: list[str] = []
-    for outcome in pool.map(recipe, tasks) if tasks else ():  # the first `map` starts the workers
-        task = tasks[outcome.index]
-        if outcome.error is not None:
-            problems.append(str(outcome.error))
-        found = list(zip(task.rows, task.hrefs, outcome.value or (), strict=outcome.value is not None))
-        for row, _, one in found:
-            cover[row] = one.percent
-            origin[row] = "" if np.isnan(one.percent) else "mask"
-            if one.problem:
-                problems.append(one.problem)
-        kept.add(task.chip, {href: (one.file, one.percent) for _, href, one in found if one.file and not np.isnan(one.percent)})
-    kept.save()
-    n_wanted, n_read = int(wanted.sum()), sum(len(task.rows) for task in tasks)
-    earlier = f", {n_wanted - n_read} of them by an earlier run" if n_read < n_wanted else ""
-    log.info("clouds     read from the mask %s for %d candidates%s", recipe.asset, n_wanted, earlier)
-    if problems:
-        unknown = int(np.isnan(cover[wanted]).sum())
-        log.warning("The cloud cover of %d candidates stays unknown: %s%s", unknown, problems[0], " ..." if len(problems) > 1 else "")
-    return with_columns(candidates, cloud_cover=cover, cloud_source=origin)
+class CloudCovers:
+    """Cloud cover of candidates from their masks, table by table; what is said of it is said of all of them together."""
+
+    def __init__(self, recipe: MaskRecipe, pool: Pool, *, force: bool) -> None:
+        """Args: force has the mask read also where the metadata know the cloud cover."""
+        self._recipe, self._pool, self._force = recipe, pool, force
+        self._kept = KeptCovers(recipe.catalog, recipe.reader, recipe.asset, recipe.threshold, recipe.classes)
+        self._wanted = self._read = self._unknown = 0
+        self._problems: list[str] = []
+
+    def measured(self, candidates: pd.DataFrame, chips: dict[str, Chip]) -> pd.DataFrame:
+        """The table with cloud cover from the mask where it is unknown (``force``: everywhere) inside the interval."""
+        wanted = (candidates["period"] > 0) & (self._force | candidates["cloud_cover"].isna())
+        if not wanted.any():
+            return candidates
+        cover, origin = candidates["cloud_cover"].to_numpy(copy=True), candidates["cloud_source"].to_numpy(dtype=object, copy=True)
+        if self._force:
+            cover[wanted], origin[wanted] = np.nan, ""
+        every = _tasks(candidates["chip_id"], candidates["item_href"], np.flatnonzero(wanted), chips)
+        tasks: list[MaskTask] = []
+        for task, known in zip(every, self._kept.known([(task.chip, task.hrefs) for task in every]), strict=True):
+            for row, href in zip(task.rows, task.hrefs, strict=True):
+                if href in known:
+                    cover[row], origin[row] = known[href], "mask"
+            left = [(row, href) for row, href in zip(task.rows, task.hrefs, strict=True) if href not in known]
+            if left:
+                tasks.append(MaskTask(task.chip, tuple(row for row, _ in left), tuple(href for _, href in left)))
+        self._fill(tasks, cover, origin)
+        self._kept.save()
+        self._wanted += int(wanted.sum())
+        self._read += sum(len(task.rows) for task in tasks)
+        self._unknown += int(np.isnan(cover[wanted]).sum())
+        return with_columns(candidates, cloud_cover=cover, cloud_source=origin)
+
+    def report(self) -> None:
+        """Say how many masks were read, and what could not be known."""
+        if not self._wanted:
+            return
+        earlier = f", {self._wanted - self._read} of them by an earlier run" if self._read < self._wanted else ""
+        log.info("clouds     read from the mask %s for %d candidates%s", self._recipe.asset, self._wanted, earlier)
+        if self._problems:
+            more = " ..." if len(self._problems) > 1 else ""
+            log.warning("The cloud cover of %d candidates stays unknown: %s%s", self._unknown, self._problems[0], more)
+
+    def _fill(self, tasks: Sequence[MaskTask], cover: NDArray[np.float64], origin: NDArray[np.object_]) -> None:
+        for outcome in self._pool.map(self._recipe, tasks) if tasks else ():  # the first `map` starts the workers
+            task = tasks[outcome.index]
+            if outcome.error is not None:
+                self._problems.append(str(outcome.error))
+            found = list(zip(task.rows, task.hrefs, outcome.value or (), strict=outcome.value is not None))
+            for row, _, one in found:
+                cover[row] = one.percent
+                origin[row] = "" if np.isnan(one.percent) else "mask"
+                if one.problem:
+                    self._problems.append(one.problem)
+            self._kept.add(task.chip, {href: (one.file, one.percent) for _, href, one in found if one.file and not np.isnan(one.percent)})
 
 
 def _tasks(chip_ids: pd.Series, hrefs: pd.Series, rows: NDArray[np.intp], chips: dict[str, Chip]) -> list[MaskTask]:

@@ -8,7 +8,7 @@ Python. `lcnkit.testing` holds one test suite per kind; a plugin that passes it 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -73,6 +73,15 @@ class Catalog(ABC):
             DataError: The collection does not exist or cannot be read.
         """
 
+    def search_in_parts(self, parts: Sequence[Sequence[Chip]], query: Query) -> Iterator[pd.DataFrame]:
+        """What `search` finds, for one part of the chips after the other: a table for each part, also one without rows.
+
+        One search for all chips, unless a catalog knows better: one that has all it knows at hand may read no more of it
+        than it needs next, so that memory does not grow with the chips of a run. A class that overrides `search` is not
+        asked in the way of those that it inherits from.
+        """
+        return _split(self.search([chip for part in parts for chip in part], query), parts)
+
     @abstractmethod
     def items(self, hrefs: Sequence[str]) -> list[Item]:
         """The items of some candidates, in the order of ``hrefs`` (the column ``item_href``).
@@ -84,12 +93,33 @@ class Catalog(ABC):
         """
 
 
+def search_in_parts(catalog: Catalog, parts: Sequence[Sequence[Chip]], query: Query) -> Iterator[pd.DataFrame]:
+    """`Catalog.search_in_parts`, of the class that knows how `search` answers."""
+    first = next(cls for cls in type(catalog).__mro__ if not {"search", "search_in_parts"}.isdisjoint(vars(cls)))
+    if "search_in_parts" in vars(first):
+        return catalog.search_in_parts(parts, query)
+    return Catalog.search_in_parts(catalog, parts, query)
+
+
+def _split(found: pd.DataFrame, parts: Sequence[Sequence[Chip]]) -> Iterator[pd.DataFrame]:
+    """The candidates of each part of the chips; those of no chip are with the last."""
+    if len(parts) == 1 or "chip_id" not in found.columns:  # what an answer lacks is said where it is used
+        yield from [found] * len(parts)
+        return
+    number = {chip.id: position for position, part in enumerate(parts) for chip in part}
+    place = found["chip_id"].map(number).fillna(len(parts) - 1).to_numpy("int64")
+    for position in range(len(parts)):
+        yield found[place == position]
+
+
 @runtime_checkable
 class Strategy(Protocol):
     """The rule that chooses. Any class with this method is a strategy; there is nothing to inherit."""
 
     def select(self, candidates: pd.DataFrame) -> pd.DataFrame:
-        """Choose among the candidates of all chips at once.
+        """Choose among the candidates of many chips at once: of all chips of a run, or of some hundred after the other.
+
+        What is chosen for a chip must not depend on the others in the table.
 
         Args:
             candidates: The columns of `lcnkit.candidates.COLUMNS`: ``period`` is filled (1 to ``n_periods``;

@@ -35,7 +35,7 @@ def lcnkit_catalog() -> dict[str, type[Catalog]]:  # type: ignore[empty-body]
 
     Returns:
         Catalog classes by the name users write after ``catalog=``. One call of ``search`` answers for all
-        chips of a run; ``items`` is called on workers.
+        chips of a run, unless the class has a `search_in_parts` of its own; ``items`` is called on workers.
 
     Example: ``lcnkit/catalog/static.py``. Contract: ``lcnkit.testing.catalog.CatalogContract``.
     """
@@ -47,7 +47,7 @@ def lcnkit_strategy() -> dict[str, type[Strategy]]:  # type: ignore[empty-body]
 
     Returns:
         Strategy classes by the name users write after ``+strategy=``. ``select`` gets the candidates of
-        all chips in one table and should work on the whole table at once.
+        many chips in one table (all of a run, or some hundred after the other) and should work on the whole table at once.
 
     Example: ``lcnkit/strategy/midpoint.py``, ``examples/lcnkit-latest-clear``. Contract:
     ``lcnkit.testing.strategy.StrategyContract``.

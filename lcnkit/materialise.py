@@ -9,6 +9,7 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from itertools import count
 
+from lcnkit.choosing import overlap_for
 from lcnkit.contracts import Exporter, Outcome, Pool
 from lcnkit.errors import BackendError, OutputFull
 from lcnkit.interrupt import Halt, interruptible
@@ -17,7 +18,7 @@ from lcnkit.make import Gathered, Recipe, Task
 from lcnkit.model import Failure, Frame, Receipt
 from lcnkit.model.href import is_url
 from lcnkit.output import guarded
-from lcnkit.planning import Prepared, overlap_for
+from lcnkit.planning import Prepared
 from lcnkit.raster.plane_cache import PlaneCache
 from lcnkit.retries import is_passing, pause
 from lcnkit.sharing import Sharing

@@ -4,46 +4,107 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lcnkit.candidates import COLUMNS
 from lcnkit.errors import PlanError, listing
-from lcnkit.output import SELECTION, whole_file
+from lcnkit.output import SELECTION, guarded, whole_file
 from lcnkit.selection import Shape
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
 _KEY = b"lcnkit"
 _ATTRS = b"PANDAS_ATTRS"
-# Rows that are written at a time: a table of hundreds of thousands is not held twice.
-_ROWS = 100_000
+# Rows of a row group, however many come in at a time: the same rows give the same bytes.
+_ROWS = 32_768
 
 
 @dataclass(frozen=True)
 class Plan:
-    """All candidates of a run, chosen or not, and why."""
+    """What was planned; the candidates themselves are in a file."""
 
-    table: pd.DataFrame
-    """`lcnkit.candidates.COLUMNS`, one row per chip and candidate."""
+    path: Path
+    """``selection.parquet``, once it is written."""
     chip_ids: tuple[str, ...]
     """The chips that were planned, also those without a candidate."""
     n_periods: int
     shape: Shape
 
-    def without_rows(self) -> Plan:
-        """The same plan, its rows left to ``selection.parquet``: a large table is not wanted in memory while pixels are read."""
-        return replace(self, table=self.table.iloc[:0].copy())
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """All candidates, chosen or not, and why: `lcnkit.candidates.COLUMNS`, one row per chip and candidate.
+
+        Read from the file when it is first asked for: of thousands of chips it takes hundreds of megabytes.
+        """
+        return load_plan(self.path, self.shape)[1]
 
 
-def save_plan(plan: Plan, path: Path) -> None:
-    """Write the plan as Parquet; the same plan gives the same bytes."""
+class PlanWriter:
+    """Writes the file of a plan as its candidates come in; it appears when the ``with`` block ends well.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._stack = ExitStack()
+        self._waiting: list[pa.Table] = []
+
+    def __enter__(self) -> PlanWriter:
+        import pyarrow.parquet as pq
+
+        self._schema = _schema_of(self._plan)
+        with self._guarded():
+            file = self._stack.enter_context(whole_file(self._plan.path, durable=True))
+            self._file = self._stack.enter_context(pq.ParquetWriter(file, self._schema, compression="zstd"))
+        return self
+
+    def add(self, table: pd.DataFrame) -> None:
+        """Write the candidates of some chips."""
+        import pyarrow as pa
+
+        rows = pa.Table.from_pandas(table[list(COLUMNS)], self._schema, preserve_index=False, nthreads=1)
+        self._waiting.append(rows.replace_schema_metadata(self._schema.metadata))
+        if sum(map(len, self._waiting)) >= _ROWS:
+            self._write(_ROWS)
+
+    def __exit__(self, *error: Any) -> None:
+        with self._guarded():
+            if error[0] is None:
+                self._write(1)
+            self._stack.__exit__(*error)
+
+    def _write(self, least: int) -> None:
+        """Whole row groups of what waits, as long as there are so many rows."""
+        import pyarrow as pa
+
+        every = pa.concat_tables(self._waiting) if self._waiting else self._schema.empty_table()
+        start = 0
+        with self._guarded():
+            while len(every) - start >= least:
+                self._file.write_table(every.slice(start, _ROWS))
+                start += min(_ROWS, len(every) - start)
+        self._waiting = [every.slice(start)]
+
+    def _guarded(self) -> Any:
+        return guarded(self._plan.path.parent, "write the plan")
+
+
+def _schema_of(plan: Plan) -> pa.Schema:
+    """The columns in their types, and what the file says of the plan."""
+    import pandas as pd
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
-    schema = pa.Schema.from_pandas(plan.table.head(_ROWS), preserve_index=False)
+    kinds = {name: "object" if kind == "str" else kind for name, (kind, _) in COLUMNS.items()}
+    row = pd.DataFrame({name: pd.Series([""] if kind == "object" else [0], dtype=kind) for name, kind in kinds.items()})
+    schema = pa.Schema.from_pandas(row, preserve_index=False)
     about = {"n_periods": plan.n_periods, "by_period": plan.shape.by_period, "n_frames": plan.shape.n_frames}
     metadata = {
         **(schema.metadata or {}),
@@ -51,15 +112,11 @@ def save_plan(plan: Plan, path: Path) -> None:
         # What pandas gives back as `attrs` and writes again; not the chips, which an edited plan may hold fewer of.
         _ATTRS: json.dumps({"lcnkit": about}),
     }
-    schema = schema.with_metadata(metadata)
-    with whole_file(path, durable=True) as file, pq.ParquetWriter(file, schema, compression="zstd") as writer:
-        for start in range(0, len(plan.table), _ROWS):
-            part = pa.Table.from_pandas(plan.table.iloc[start : start + _ROWS], schema, preserve_index=False, nthreads=1)
-            writer.write_table(part.replace_schema_metadata(metadata))
+    return schema.with_metadata(metadata)
 
 
-def load_plan(path: Path, shape: Shape) -> Plan:
-    """Read a plan, also one that was edited with pandas: then its chips are those that have a row.
+def load_plan(path: Path, shape: Shape) -> tuple[Plan, pd.DataFrame]:
+    """Read a plan and its candidates, also one that was edited with pandas: then its chips are those that have a row.
 
     Args:
         path: The file, or the output folder that holds it.
@@ -91,12 +148,14 @@ def load_plan(path: Path, shape: Shape) -> Plan:
     for name, filler in (("rank", 0), ("reason", ""), ("cloud_source", "")):
         if name not in table.columns:
             table[name] = filler
-    return Plan(
-        table=_typed(table, path)[list(COLUMNS)],
+    table = _typed(table, path)[list(COLUMNS)]
+    plan = Plan(
+        path,
         chip_ids=tuple(about.get("chip_ids") or table["chip_id"].unique()),
         n_periods=int(about.get("n_periods") or table["n_periods"].iloc[0]),
         shape=Shape(about["by_period"], about["n_frames"]) if "by_period" in about else shape,
     )
+    return plan, table
 
 
 def _typed(table: pd.DataFrame, path: Path) -> pd.DataFrame:

@@ -63,6 +63,10 @@ class Sharing:
         made: T = self._made[key]
         return made
 
+    def each_once(self, key: Hashable, make: Callable[[], Iterator[T]]) -> Iterator[T]:
+        """What ``make`` gives one after the other: kept as in `once`, or gone when the next is there."""
+        return iter(self.once(key, lambda: list(make()))) if self._keep else make()
+
     def planes(self, limit: int) -> PlaneCache:
         """Planes kept for the next runs, up to so many bytes, in a folder that goes with the block."""
         if self._planes is None:

@@ -15,7 +15,7 @@ import rasterio
 from lcnkit import open_dataset
 from lcnkit.backend.serial import SerialPool
 from lcnkit.catalog.static import Static
-from lcnkit.cloud import MaskRecipe, cloud_cover, measure
+from lcnkit.cloud import CloudCovers, MaskRecipe, cloud_cover
 from lcnkit.errors import ChipError
 from lcnkit.model import Image
 from lcnkit.pipeline import plan_only, prepare
@@ -186,12 +186,12 @@ def test_measure_keeps_index_order_and_input() -> None:
     before = table.copy()
     chips = {name: bare_chip(name) for name in "ab"}
     recipe = MaskRecipe(Items(), Reads(), "CLD", None)  # type: ignore[arg-type]
-    answer = measure(table, chips, recipe, SerialPool(), force=False)  # type: ignore[arg-type]
+    answer = CloudCovers(recipe, SerialPool(), force=False).measured(table, chips)  # type: ignore[arg-type]
     assert answer.index.tolist() == [7, 3, 9, 1]
     np.testing.assert_array_equal(answer["cloud_cover"], [10, 5, 30, np.nan])
     assert answer["cloud_source"].tolist() == ["mask", "metadata", "mask", ""]
     pd.testing.assert_frame_equal(table, before)
-    forced = measure(table, chips, recipe, SerialPool(), force=True)  # type: ignore[arg-type]
+    forced = CloudCovers(recipe, SerialPool(), force=True).measured(table, chips)  # type: ignore[arg-type]
     np.testing.assert_array_equal(forced["cloud_cover"], [10, 20, 30, np.nan])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -9,7 +10,8 @@ import pytest
 
 from lcnkit.candidates import COLUMNS
 from lcnkit.errors import PlanError
-from lcnkit.plan import Plan, load_plan, save_plan
+from lcnkit.plan import Plan, PlanWriter
+from lcnkit.plan import load_plan as load
 from lcnkit.selection import Shape, choose
 from lcnkit.strategy.season_min_cc import SeasonMinCC
 from lcnkit.testing.candidates import make_candidates
@@ -18,28 +20,63 @@ BY_PERIOD = Shape(by_period=True, n_frames=5)
 SAVED = Shape(by_period=False, n_frames=3)
 
 
+def save_plan(plan: Plan, table: pd.DataFrame, path: Path, parts: int = 1) -> None:
+    with PlanWriter(replace(plan, path=path)) as file:
+        for start in range(parts):
+            file.add(table.iloc[start * len(table) // parts : (start + 1) * len(table) // parts])
+
+
+def load_plan(path: Path, shape: Shape) -> Plan:
+    plan, table = load(path, shape)
+    pd.testing.assert_frame_equal(plan.table, table)
+    return plan
+
+
 @pytest.fixture
-def plan() -> Plan:
+def table() -> pd.DataFrame:
     table = make_candidates([("a", "2018-01-10T10:30:00.123456789", 5.5), ("a", "2018-02-10", None), ("b", "2018-08-01", 10), ("b", "2019-01-01", 0)])
-    return Plan(choose(SeasonMinCC(), table, "season_min_cc"), ("a", "b", "without_candidates"), 5, SAVED)
+    return choose(SeasonMinCC(), table, "season_min_cc")
 
 
 @pytest.fixture
-def path(plan: Plan, tmp_path: Path) -> Path:
-    save_plan(plan, tmp_path / "selection.parquet")
-    return tmp_path / "selection.parquet"
+def plan(tmp_path: Path) -> Plan:
+    return Plan(tmp_path / "selection.parquet", ("a", "b", "without_candidates"), 5, SAVED)
 
 
-def test_roundtrip(plan, path):
+@pytest.fixture
+def path(plan: Plan, table: pd.DataFrame) -> Path:
+    save_plan(plan, table, plan.path)
+    return plan.path
+
+
+def test_roundtrip(plan, table, path):
     again = load_plan(path, BY_PERIOD)
-    pd.testing.assert_frame_equal(again.table, plan.table)
+    pd.testing.assert_frame_equal(again.table, table)
     assert (again.chip_ids, again.n_periods, again.shape) == (plan.chip_ids, plan.n_periods, plan.shape)
 
 
-def test_same_plan_same_bytes(plan, path, tmp_path):
-    save_plan(plan, tmp_path / "other.parquet")
-    save_plan(load_plan(path, BY_PERIOD), tmp_path / "third.parquet")
+def test_same_plan_same_bytes(plan, table, path, tmp_path):
+    save_plan(plan, table, tmp_path / "other.parquet")
+    again = load_plan(path, BY_PERIOD)
+    save_plan(again, again.table, tmp_path / "third.parquet")
     assert path.read_bytes() == (tmp_path / "other.parquet").read_bytes() == (tmp_path / "third.parquet").read_bytes()
+
+
+@pytest.mark.parametrize("parts", [2, 3, 7, 70_000])
+def test_same_bytes_in_however_many_parts(plan, tmp_path, parts):
+    """Also where a part ends within a row group, holds several, or nothing."""
+    table = make_candidates([("chip", "2018-01-10", float(number % 100)) for number in range(70_000)])
+    save_plan(plan, table, tmp_path / "whole.parquet")
+    save_plan(plan, table, tmp_path / "parts.parquet", min(parts, 700))
+    assert (tmp_path / "parts.parquet").read_bytes() == (tmp_path / "whole.parquet").read_bytes()
+    pd.testing.assert_frame_equal(load_plan(tmp_path / "parts.parquet", BY_PERIOD).table, table)
+
+
+def test_what_fails_on_the_way_leaves_no_file(plan, table, tmp_path):
+    with pytest.raises(ZeroDivisionError), PlanWriter(plan) as file:
+        file.add(table)
+        file.add(table.iloc[: 1 // 0])
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_any_parquet_reader_sees_the_documented_columns(path):
@@ -50,7 +87,7 @@ def test_any_parquet_reader_sees_the_documented_columns(path):
 
 def test_without_candidates(tmp_path):
     """No chip has imagery: still a plan that is written and that says so."""
-    save_plan(Plan(make_candidates([]), ("a",), 5, BY_PERIOD), tmp_path / "empty.parquet")
+    save_plan(Plan(tmp_path, ("a",), 5, BY_PERIOD), make_candidates([]), tmp_path / "empty.parquet")
     assert list(pd.read_parquet(tmp_path / "empty.parquet").columns) == list(COLUMNS)
     assert load_plan(tmp_path / "empty.parquet", SAVED).chip_ids == ("a",)
 
@@ -91,11 +128,10 @@ class TestEdited:
         table.to_parquet(path)
         assert load_plan(path, BY_PERIOD).table["selected"].tolist() == [True, False, False, False]
 
-    def test_dates_without_a_zone_are_utc(self, path, plan):
+    def test_dates_without_a_zone_are_utc(self, path):
         table = pd.read_parquet(path)
-        table["datetime"] = table["datetime"].dt.tz_localize(None).astype(str)
-        table.to_parquet(path)
-        assert load_plan(path, BY_PERIOD).table["datetime"][2] == plan.table["datetime"][2]
+        table.assign(datetime=table["datetime"].dt.tz_localize(None).astype(str)).to_parquet(path)
+        assert load_plan(path, BY_PERIOD).table["datetime"][2] == table["datetime"][2]
 
     @pytest.mark.parametrize(
         ("column", "value"), [("selected", "yes"), ("period", "first"), ("period", None), ("datetime", "yesterday"), ("cloud_cover", "clear")]
@@ -129,8 +165,8 @@ class TestWhatIsNoPlan:
         with pytest.raises(PlanError, match="has no row"):
             load_plan(path, BY_PERIOD)
 
-    def test_folder_of_a_run_means_the_plan_in_it(self, path, plan, tmp_path):
-        pd.testing.assert_frame_equal(load_plan(path.parent, BY_PERIOD).table, plan.table)
+    def test_folder_of_a_run_means_the_plan_in_it(self, path, table, tmp_path):
+        pd.testing.assert_frame_equal(load_plan(path.parent, BY_PERIOD).table, table)
         (tmp_path / "empty").mkdir()
         with pytest.raises(PlanError, match="does not exist"):
             load_plan(tmp_path / "empty", BY_PERIOD)

@@ -1,0 +1,81 @@
+"""Tasks: what is to be made of each chip, once its frames are chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from lcnkit.errors import NoCandidates
+from lcnkit.labels import without_links
+from lcnkit.make import Task
+from lcnkit.model import Chip, Failure
+from lcnkit.output import SELECTION
+from lcnkit.plan import Plan
+from lcnkit.selection import frames_by_chip, refuse_gaps, sorted_out
+from lcnkit.settings import Run
+from lcnkit.terminal import counted
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass
+class TaskList:
+    """Chips to make, chips to drop, and chips that have nothing to show."""
+
+    run: Run
+    plan: Plan
+    collection: str
+    tasks: list[Task] = field(default_factory=list)
+    dropped: list[str] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    candidates: int = 0
+    chosen: int = 0
+    """How many of the candidates."""
+    _gaps: list[tuple[str, int]] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, run: Run, plan: Plan, collection: str, chosen: Iterable[tuple[Sequence[Chip], pd.DataFrame]]) -> TaskList:
+        """Args: chosen are chips of the run, in order, with their candidates; those that the plan lacks are left out."""
+        made = cls(run, plan, collection)
+        planned = set(plan.chip_ids)
+        for chips, table in chosen:
+            made._add([chip for chip in chips if chip.id in planned], table)
+        return made
+
+    def refuse_gaps(self) -> None:
+        """Stop where ``when_empty=error``.
+
+        Raises:
+            PlanError: A frame is missing.
+        """
+        if self.run.when_empty == "error":
+            refuse_gaps(self._gaps)
+
+    def _add(self, chips: Sequence[Chip], table: pd.DataFrame) -> None:
+        self.candidates += len(table)
+        self.chosen += int(table["selected"].sum())
+        found = {str(chip): int(count) for chip, count in table["chip_id"].value_counts().items()}
+        for chip, frames in frames_by_chip(table, chips, self.plan.n_periods, self.plan.shape):
+            if all(frame.missing for frame in frames):
+                self.failures.append(self._nothing(chip, found.get(chip.id, 0)))
+                continue
+            self._gaps += [(chip.id, frame.period) for frame in frames if frame.missing]
+            if sorted_out(frames, self.run.when_empty):
+                self.dropped.append(chip.id)
+            else:
+                self.tasks.append(Task(without_links(chip), frames))
+
+    def _nothing(self, chip: Chip, found: int) -> Failure:
+        if found:
+            message = (
+                f"Chip {chip.id}: none of its {counted(found, 'candidate')} was chosen; `reason` in {SELECTION} says why for each. "
+                "Loosen the strategy's limits."
+            )
+        else:
+            message = (
+                f"Chip {chip.id}: no item of {self.collection} covers {self.run.min_coverage:.0%} of it. Look whether the archive holds "
+                "its imagery, lower min_coverage, or leave the chip out with chips=[...]."
+            )
+        return Failure(chip.id, "candidates" if not found else "selection", NoCandidates.__name__, message)
