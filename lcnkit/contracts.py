@@ -80,7 +80,7 @@ class Catalog(ABC):
         than it needs next, so that memory does not grow with the chips of a run. A class that overrides `search` is not
         asked in the way of those that it inherits from.
         """
-        return _split(self.search([chip for part in parts for chip in part], query), parts)
+        return by_part(self.search([chip for part in parts for chip in part], query), parts)
 
     @abstractmethod
     def items(self, hrefs: Sequence[str]) -> list[Item]:
@@ -101,7 +101,7 @@ def search_in_parts(catalog: Catalog, parts: Sequence[Sequence[Chip]], query: Qu
     return Catalog.search_in_parts(catalog, parts, query)
 
 
-def _split(found: pd.DataFrame, parts: Sequence[Sequence[Chip]]) -> Iterator[pd.DataFrame]:
+def by_part(found: pd.DataFrame, parts: Sequence[Sequence[Chip]]) -> Iterator[pd.DataFrame]:
     """The candidates of each part of the chips; those of no chip are with the last."""
     if len(parts) == 1 or "chip_id" not in found.columns:  # what an answer lacks is said where it is used
         yield from [found] * len(parts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import string
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ from urllib.parse import quote, unquote
 
 from lcnkit.candidates import empty_search, match
 from lcnkit.catalog.owners import owners_of
+from lcnkit.catalog.parts import Rows, search_near
 from lcnkit.contracts import Catalog, Query
 from lcnkit.errors import DataError, UnreadableAsset, did_you_mean, listing
 from lcnkit.hookspecs import hookimpl
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+    from lcnkit.index.file_items import FileItems
     from lcnkit.index.reader import ItemFile
 
 log = logging.getLogger(__name__)
@@ -62,29 +64,40 @@ class Geoparquet(Catalog):
 
     def search(self, chips: Sequence[Chip], query: Query) -> pd.DataFrame:
         """See `lcnkit.contracts.Catalog.search`."""
+        return next(self.search_in_parts([chips], query))
+
+    def search_in_parts(self, parts: Sequence[Sequence[Chip]], query: Query) -> Iterator[pd.DataFrame]:
+        """See `lcnkit.contracts.Catalog.search_in_parts`; of the files no more is read than is needed."""
         import pandas as pd
 
+        from lcnkit.index.file_items import FileItems
+
         self.find_collection(query.collection)
-        tables: list[pd.DataFrame] = []
-        used: list[tuple[ItemFile, np.ndarray]] = []
-        for name, file in self._files(again=False):  # asked a moment ago
-            rows = file.rows()
-            ours = rows["collection"].isin([query.collection, ""])
-            usable = (ours & rows["datetime"].notna() & rows["geometry"].notna()).to_numpy()
-            _report(rows.loc[ours & ~usable, "item_id"], file.path)
-            rows["item_href"] = _hrefs(name, rows)
-            rows["collection"] = query.collection
-            tables.append(rows if usable.all() else rows[usable])
-            used.append((file, usable))
-        items = tables[0].reset_index(drop=True) if len(tables) == 1 else pd.concat(tables, ignore_index=True)
-        if not len(items) or not chips:
-            return empty_search()
+        files = [(name, FileItems(file)) for name, file in self._files(again=False)]  # asked a moment ago
+        for _, items in files:
+            _report(items, query.collection)
 
-        def selves() -> list[str]:  # looked up only where ids do not tell whose the items are
-            return [resolve(href, file.path) for file, usable in used for href, keep in zip(file.selves(), usable, strict=True) if keep]
+        def find(rows: Rows, chips: Sequence[Chip]) -> pd.DataFrame:
+            tables: list[pd.DataFrame] = []
+            used: list[NDArray[np.intp]] = []
+            for (name, items), near in zip(files, rows, strict=True):
+                table = items.at(near)
+                ours = table["collection"].isin([query.collection, ""]).to_numpy()
+                table["item_href"] = _hrefs(name, table)
+                table["collection"] = query.collection
+                tables.append(table if ours.all() else table[ours])
+                used.append(near[ours])
+            every = tables[0].reset_index(drop=True) if len(tables) == 1 else pd.concat(tables, ignore_index=True)
+            if not len(every) or not chips:
+                return empty_search()
 
-        items["owner"] = owners_of(items, chips, query, selves)
-        return match(chips, items, query.min_coverage)
+            def selves() -> list[str]:  # looked up only where ids do not tell whose the items are
+                return [resolve(href, items.file.path) for (_, items), some in zip(files, used, strict=True) for href in items.selves(some)]
+
+            every["owner"] = owners_of(every, chips, query, selves)
+            return match(chips, every, query.min_coverage)
+
+        yield from search_near([items for _, items in files], parts, find)
 
     def items(self, hrefs: Sequence[str]) -> list[Item]:
         """See `lcnkit.contracts.Catalog.items`."""
@@ -190,9 +203,14 @@ def _item(document: dict[str, object], path: str) -> Item:
     return Item(resolve(self_link(document.get("links")) or path, path), document)
 
 
-def _report(left: pd.Series, path: str) -> None:
-    if len(left):
-        log.warning("%s of %s left out for want of a usable time or footprint: %s", counted(len(left), "item"), path, listing(left, 3))
+def _report(items: FileItems, collection: str) -> None:
+    """Say how many items of the collection cannot be used."""
+    rows = items.unusable
+    if len(rows):
+        every = items.at(rows)
+        left = every.loc[every["collection"].isin([collection, ""]), "item_id"]
+        if len(left):
+            log.warning("%s of %s left out for want of a usable time or footprint: %s", counted(len(left), "item"), items.file.path, listing(left, 3))
 
 
 @hookimpl

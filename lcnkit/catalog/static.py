@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lcnkit.archive import DISK, Archive, Store, folder_of, load_item, open_store
 from lcnkit.candidates import empty_search, match
 from lcnkit.catalog.owners import owners_of
+from lcnkit.catalog.parts import Rows, search_near
 from lcnkit.contracts import Catalog, Query
 from lcnkit.errors import DataError, UnreachableAsset, UnreadableAsset
 from lcnkit.hookspecs import hookimpl
@@ -20,6 +21,9 @@ from lcnkit.terminal import counted
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from lcnkit.index.crawl import Crawl
+    from lcnkit.index.items import Items
 
 log = logging.getLogger(__name__)
 
@@ -41,22 +45,46 @@ class Static(Catalog):
 
     def search(self, chips: Sequence[Chip], query: Query) -> pd.DataFrame:
         """See `lcnkit.contracts.Catalog.search`."""
+        return next(self.search_in_parts([chips], query))
+
+    def search_in_parts(self, parts: Sequence[Sequence[Chip]], query: Query) -> Iterator[pd.DataFrame]:
+        """See `lcnkit.contracts.Catalog.search_in_parts`; an index is read as far as it is needed."""
+        from lcnkit.index.reader import DamagedFile
+
+        crawl = self._crawl(parts, query, refresh=self.refresh)
+        report([why for _, why in crawl.problems], query.collection)
+        done = 0
+        try:
+            for table in self._near(crawl.items, parts, query):
+                yield table
+                done += 1
+        except DamagedFile as error:
+            log.info("index      it cannot be used and is made anew: %s", error)
+            yield from self._near(self._crawl(parts, query, refresh=True).items, parts[done:], query)
+
+    def _crawl(self, parts: Sequence[Sequence[Chip]], query: Query, *, refresh: bool) -> Crawl:
         from lcnkit.index.kept import crawl_once, kept_crawl, new_crawl
 
         root = folder_of(self._root(), self.endpoint)
-        found = None if self.refresh or is_url(root) else kept_crawl(root, query.collection)
-        if found is None:
-            collection = self._archive().source(query.collection)
-            if collection.keeps_index:
-                found = new_crawl(root, collection)
-            else:
-                found = crawl_once(collection.about({chip.id for chip in chips}, query.chip_ids), root, refresh=self.refresh)
-        report([why for _, why in found.problems], query.collection)
-        items = found.table.copy(deep=False)
-        if not len(items) or not chips:
-            return empty_search()
-        items["owner"] = owners_of(items, chips, query, lambda: [join(root, href) for href in items["item_href"]])
-        return match(chips, items, query.min_coverage)
+        found = None if refresh or is_url(root) else kept_crawl(root, query.collection)
+        if found is not None:
+            return found
+        collection = self._archive().source(query.collection)
+        if collection.keeps_index:
+            return new_crawl(root, collection)
+        return crawl_once(collection.about({chip.id for part in parts for chip in part}, query.chip_ids), root, refresh=refresh)
+
+    def _near(self, items: Items, parts: Sequence[Sequence[Chip]], query: Query) -> Iterator[pd.DataFrame]:
+        root = folder_of(self._root(), self.endpoint)
+
+        def find(rows: Rows, chips: Sequence[Chip]) -> pd.DataFrame:
+            near = items.at(rows[0])
+            if not len(near) or not chips:
+                return empty_search()
+            owner = owners_of(near, chips, query, lambda: [join(root, href) for href in near["item_href"]])
+            return match(chips, near.assign(owner=owner), query.min_coverage)
+
+        return search_near([items], parts, find)
 
     def items(self, hrefs: Sequence[str]) -> list[Item]:
         """See `lcnkit.contracts.Catalog.items`."""

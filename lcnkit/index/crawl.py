@@ -14,6 +14,7 @@ from lcnkit.archive import load_item
 from lcnkit.archive.parsing import no_collector
 from lcnkit.errors import OutputError
 from lcnkit.geometry import geometry_of
+from lcnkit.index.items import Items, TableItems
 from lcnkit.model.href import relative_to
 
 if TYPE_CHECKING:
@@ -39,10 +40,15 @@ Problem = tuple[str, str]
 class Crawl:
     """The items of a collection."""
 
-    table: pd.DataFrame
-    """`TABLE`: one row per item that can be used, in the order of the links."""
+    items: Items
+    """Those that can be used, in the order of the links."""
     problems: tuple[Problem, ...]
     """The others."""
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """`TABLE`, of all of them."""
+        return self.items.at()
 
 
 @dataclass
@@ -113,7 +119,7 @@ def crawl(
                 writer = None
             del documents
     table = pd.concat(tables, ignore_index=True) if tables else _table(_Batch(), np.empty(0), collection, root)
-    return Crawl(table, tuple(problems))
+    return Crawl(TableItems(table), tuple(problems))
 
 
 def _written(writer: Writer, table: pd.DataFrame, documents: Sequence[tuple[str, Mapping[str, Any]]], collection: str) -> bool:

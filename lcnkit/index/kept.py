@@ -8,6 +8,7 @@ import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -16,7 +17,7 @@ import numpy as np
 
 from lcnkit.cache_dir import cache_folder
 from lcnkit.errors import DataError
-from lcnkit.index.crawl import TABLE, Crawl, crawl
+from lcnkit.index.crawl import Crawl, crawl
 from lcnkit.index.state import digest, is_linked, state_of, stats_of
 from lcnkit.model.href import join
 from lcnkit.terminal import counted, progress
@@ -60,7 +61,7 @@ def _tried(path: Path, root: str, read: Callable[[Path, str], Crawl | None]) -> 
     if found is None:
         log.info("index      %s is older than the archive", path)
     else:
-        log.info("index      %s, from %s", counted(len(found.table), "item"), path)
+        log.info("index      %s, from %s", counted(len(found.items), "item"), path)
     return found
 
 
@@ -106,11 +107,11 @@ def _crawled(paths: Sequence[str], collection: Collection, root: str, writer: Wr
 
 
 def _finish(writer: Writer | None, found: Crawl, notes: dict[str, Any], collection: Collection) -> None:
-    if writer is None or writer.count != len(found.table):
+    if writer is None or writer.count != len(found.items):
         return
     try:
         writer.finish({**notes, "problems": found.problems}, {collection.id: without_items(collection)})
-        log.info("index      %s of %s, kept in %s", counted(len(found.table), "item"), collection.id, writer.path)
+        log.info("index      %s of %s, kept in %s", counted(len(found.items), "item"), collection.id, writer.path)
     except (OSError, ValueError, TypeError) as error:
         log.warning("The index of %s cannot be written to %s: %s", collection.id, writer.path, error)
 
@@ -128,6 +129,7 @@ def without_items(collection: Collection) -> dict[str, Any]:
 
 def _read(path: Path, root: str) -> Crawl | None:
     """The items of an index, ``None`` where it no longer tells of the archive."""
+    from lcnkit.index.file_items import FileItems
     from lcnkit.index.reader import ItemFile
 
     file = ItemFile(str(path))
@@ -137,17 +139,19 @@ def _read(path: Path, root: str) -> Crawl | None:
     state = state_of(root, join(root, str(notes["collection"])), linked=bool(notes["linked"]))
     if any(notes[key] != value for key, value in state.items()):
         return None
-    found = _content(file, notes)
-    hrefs = [*found.table["item_href"], *(where for where, _ in found.problems)]
-    return found if digest(stats_of(root, hrefs)) == notes["items"] else None
+    problems = _problems(notes)
+    items = FileItems(file)
+    stats = [stats_of(root, hrefs) for hrefs in chain(items.hrefs(), [[where for where, _ in problems]])]
+    return Crawl(items, problems) if digest(np.concatenate(stats)) == notes["items"] else None
 
 
 def _read_far(path: Path, root: str) -> Crawl | None:
+    from lcnkit.index.file_items import FileItems
     from lcnkit.index.reader import ItemFile
 
     file = ItemFile(str(path))
     notes = _notes(file, root)
-    return None if notes is None else _content(file, notes)
+    return None if notes is None else Crawl(FileItems(file), _problems(notes))
 
 
 def _notes(file: ItemFile, root: str) -> dict[str, Any] | None:
@@ -155,8 +159,8 @@ def _notes(file: ItemFile, root: str) -> dict[str, Any] | None:
     return notes if notes.get("format") == _FORMAT and notes.get("root") == root else None
 
 
-def _content(file: ItemFile, notes: Mapping[str, Any]) -> Crawl:
-    return Crawl(file.rows()[list(TABLE)], tuple((str(where), str(why)) for where, why in notes["problems"]))
+def _problems(notes: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    return tuple((str(where), str(why)) for where, why in notes["problems"])
 
 
 @contextmanager

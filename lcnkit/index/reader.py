@@ -1,36 +1,39 @@
-"""Reading stac-geoparquet: the few columns that a search needs, and single items again."""
+"""Reading stac-geoparquet: columns of many items, and single items again."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import xxhash
 
 from lcnkit.errors import DataError, listing
-from lcnkit.geometry import geometry_of
-from lcnkit.index.columns import holds_json
-from lcnkit.index.documents import decoded, document_of, self_link, with_plain_times
-from lcnkit.index.item_columns import HREF, times
+from lcnkit.index.documents import document_of, with_plain_times
 from lcnkit.index.writer import NOTES
 
 if TYPE_CHECKING:
-    import pandas as pd
     from numpy.typing import NDArray
+
+
+# Items that are looked at together where all of a file are: of that many, no column takes more than a few megabytes.
+_RUN = 20_000
+
+
+class DamagedFile(DataError):
+    """A file that cannot be read as Parquet, or in parts not."""
 
 
 class ItemFile:
     """A stac-geoparquet file, opened.
 
     Raises:
-        DataError: It is no Parquet file, or has no items.
+        DataError: It is no Parquet file (`DamagedFile`), or has no items.
         OSError: It cannot be read.
     """
 
@@ -45,10 +48,10 @@ class ItemFile:
         except pa.ArrowInvalid as error:
             raise _damaged(path, error) from error
         self.schema = self._file.schema_arrow
-        missing = [name for name in ("id", self._geometry) if name not in self.schema.names]
+        missing = [name for name in ("id", self.geometry) if name not in self.schema.names]
         if missing:
             raise DataError(f"{path} is no stac-geoparquet file: it lacks the columns {listing(missing)}; it has {listing(self.schema.names)}.")
-        encoding = self._geo.get("columns", {}).get(self._geometry, {}).get("encoding", "WKB")
+        encoding = self._geo.get("columns", {}).get(self.geometry, {}).get("encoding", "WKB")
         if encoding != "WKB":
             raise DataError(f"{path} holds geometries as {encoding!r}; only WKB can be read. Write it again with WKB.")
 
@@ -67,46 +70,41 @@ class ItemFile:
         """Ids of the collections that its items name."""
         if "collection" not in self.schema.names:
             return []
-        return [str(name) for name in self._read(["collection"])["collection"].cast(pa.string()).unique().to_pylist() if name]
+        names = {name for run in self.runs() for name in self.columns(["collection"], run)["collection"].cast(pa.string()).unique().to_pylist()}
+        return sorted(name for name in names if name)
 
-    def rows(self) -> pd.DataFrame:
-        """What a search needs of every item.
+    def columns(self, names: Sequence[str], groups: Sequence[int] | None = None) -> pa.Table:
+        """Some columns of all items, or of those in some row groups; those that the file lacks are left out."""
+        known = [name for name in names if name in self.schema.names]
+        try:
+            with self._lock:
+                if groups is None:
+                    return self._file.read(columns=known, use_threads=False)
+                return self._file.read_row_groups(list(groups), columns=known, use_threads=False)
+        except (OSError, pa.ArrowException) as error:
+            raise _damaged(self.path, error) from error
 
-        Returns:
-            ``item_id``, ``collection``, ``datetime`` (UTC; NaT unknown), ``cloud_cover`` (percent, NaN unknown), ``geometry``
-            (shapely, lon/lat; ``None`` where it encloses no area), ``item_href`` (of an item in an archive; else ``""``).
-        """
-        import pandas as pd
+    def runs(self, least: int = _RUN) -> Iterator[list[int]]:
+        """All row groups in order, as many together as hold about so many items."""
+        run: list[int] = []
+        for group in range(len(self._sizes)):
+            run.append(group)
+            if self._sizes[run].sum() >= least:
+                yield run
+                run = []
+        if run:
+            yield run
 
-        known, blank = self.schema.names, np.full(len(self), "", dtype=object)
+    def groups_of(self, rows: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """The row groups that hold these rows, and where the rows are in what `columns` gives of them; both in ascending order."""
+        within = np.searchsorted(self._starts, rows, side="right") - 1
+        groups, number = np.unique(within, return_inverse=True)
+        before = np.concatenate([[0], np.cumsum(self._sizes[groups])]).astype(np.intp)
+        return groups, rows - self._starts[within] + before[number]
 
-        def read(*names: str) -> pa.Table:  # column by column: what was read of one is gone when the next is
-            return self._read([name for name in names if name in known])
-
-        return pd.DataFrame(
-            {
-                "item_id": read("id")["id"].cast(pa.string()).fill_null("").to_numpy(),
-                "collection": _few_texts(read("collection")["collection"]) if "collection" in known else blank,
-                "datetime": self._times(read("datetime"), "datetime").fillna(self._times(read("start_datetime"), "start_datetime")),
-                "cloud_cover": self._numbers(read("eo:cloud_cover"), "eo:cloud_cover"),
-                "item_href": read(HREF)[HREF].to_numpy() if HREF in known else blank,
-                "geometry": self._shapes(read(self._geometry)),
-            }
-        )
-
-    def selves(self) -> list[str]:
-        """The self link of every item, ``""`` where it has none."""
-        if "links" not in self.schema.names:
-            return [""] * len(self)
-        every = self._read(["links"])["links"].combine_chunks()
-        if not pa.types.is_list(every.type) or not pa.types.is_struct(every.type.value_type):
-            return [self_link(decoded(value, self.schema.field("links"))) for value in every.to_pylist()]
-        links, rows = every.flatten(), pc.list_parent_indices(every)
-        found = pc.equal(links.field("rel"), "self")
-        selves = [""] * len(self)
-        for row, href in zip(rows.filter(found).to_pylist(), links.field("href").filter(found).to_pylist(), strict=True):
-            selves[row] = href or ""
-        return selves
+    def reads_for(self, rows: NDArray[np.intp]) -> int:
+        """How many items the row groups have that hold these rows."""
+        return int(self._sizes[self.groups_of(rows)[0]].sum())
 
     def documents(self, rows: Sequence[int]) -> list[dict[str, Any]]:
         """Items as STAC JSON, in the order of ``rows``."""
@@ -118,7 +116,7 @@ class ItemFile:
             table = self._group(int(group))
             for row in inside:
                 (values,) = table.slice(row - int(starts[group]), 1).to_pylist(maps_as_pydicts=self._maps)
-                found[row] = document_of(values, self.schema, self._geometry)
+                found[row] = document_of(values, self.schema, self.geometry)
         return [found[row] for row in rows]
 
     def row_of(self, collection: str, item_id: str) -> int | None:
@@ -169,16 +167,12 @@ class ItemFile:
         return keys[order], order.astype("int32")
 
     @cached_property
-    def _starts(self) -> np.ndarray:
-        sizes = [self._file.metadata.row_group(group).num_rows for group in range(self._file.num_row_groups)]
-        return np.concatenate([[0], np.cumsum(sizes)])[:-1].astype("int64")
+    def _sizes(self) -> NDArray[np.intp]:
+        return np.array([self._file.metadata.row_group(group).num_rows for group in range(self._file.num_row_groups)], dtype=np.intp)
 
-    def _read(self, columns: Sequence[str]) -> pa.Table:
-        try:
-            with self._lock:
-                return self._file.read(columns=list(columns), use_threads=False)
-        except (OSError, pa.ArrowException) as error:
-            raise _damaged(self.path, error) from error
+    @cached_property
+    def _starts(self) -> NDArray[np.intp]:
+        return np.asarray(np.cumsum(self._sizes) - self._sizes)
 
     def _group(self, number: int) -> pa.Table:
         """A row group with all columns; the last one is kept, as the items of a chip mostly lie together."""
@@ -205,43 +199,9 @@ class ItemFile:
         return geo if isinstance(geo, dict) else {}
 
     @property
-    def _geometry(self) -> str:
+    def geometry(self) -> str:
+        """The column that holds the footprints."""
         return str(self._geo.get("primary_column", "geometry"))
-
-    def _times(self, read: pa.Table, name: str) -> pd.Series:
-        import pandas as pd
-
-        if name not in read.column_names:
-            return pd.Series(pd.NaT, index=range(len(self)), dtype="datetime64[ns, UTC]")
-        values = read[name].to_pandas()
-        if values.dtype == object:
-            return times(values)
-        return pd.Series(pd.to_datetime(values, utc=True)).astype("datetime64[ns, UTC]")
-
-    def _numbers(self, read: pa.Table, name: str) -> pd.Series:
-        import pandas as pd
-
-        if name not in read.column_names:
-            return pd.Series(np.nan, index=range(len(self)), dtype="float64")
-        column = read[name]
-        values = (
-            [decoded(value, read.schema.field(name)) for value in column.to_pylist()] if holds_json(read.schema.field(name)) else column.to_pandas()
-        )
-        return pd.to_numeric(pd.Series(values), errors="coerce").astype("float64")
-
-    def _shapes(self, read: pa.Table) -> np.ndarray:
-        """Footprints; items mostly share a few outlines, which are read once."""
-        import shapely
-
-        column = read[self._geometry].combine_chunks()
-        outlines = getattr(column, "storage", column).dictionary_encode()
-        shapes = np.asarray(shapely.from_wkb(outlines.dictionary.to_numpy(zero_copy_only=False), on_invalid="ignore"), dtype=object)
-        bad = ~(shapely.is_valid(shapes) & (shapely.area(shapes) > 0))
-        for position in np.flatnonzero(bad):
-            shape = shapes[position]
-            shapes[position] = None if shape is None else geometry_of({"geometry": shape.__geo_interface__, "bbox": list(shape.bounds)})
-        every: np.ndarray = np.array([*shapes, None], dtype=object)[outlines.indices.fill_null(len(shapes)).to_numpy(zero_copy_only=False)]
-        return every
 
 
 def _key(collection: str | None, item_id: str | None) -> int:
@@ -251,13 +211,6 @@ def _key(collection: str | None, item_id: str | None) -> int:
 
 def _holds_map(kind: pa.DataType) -> bool:
     return pa.types.is_map(kind) or any(_holds_map(kind.field(number).type) for number in range(kind.num_fields))
-
-
-def _few_texts(column: pa.ChunkedArray) -> np.ndarray:
-    """The texts of a column that holds the same few again and again: each is one object; ``""`` for null."""
-    encoded = column.cast(pa.string()).fill_null("").combine_chunks().dictionary_encode()
-    texts: np.ndarray = np.asarray(encoded.dictionary.to_numpy(zero_copy_only=False), dtype=object)[encoded.indices.to_numpy()]
-    return texts
 
 
 def _range_of(group: Any, name: str) -> tuple[str, str | None]:
@@ -271,5 +224,5 @@ def _range_of(group: Any, name: str) -> tuple[str, str | None]:
     return (least, most) if isinstance(least, str) and isinstance(most, str) else ("", None)
 
 
-def _damaged(path: str, error: Exception) -> DataError:
-    return DataError(f"{path} is no Parquet file, or is damaged: {' '.join(str(error).split())[:200]}")
+def _damaged(path: str, error: Exception) -> DamagedFile:
+    return DamagedFile(f"{path} is no Parquet file, or is damaged: {' '.join(str(error).split())[:200]}")
