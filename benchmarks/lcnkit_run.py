@@ -35,7 +35,9 @@ def plan(overrides: list[str], output: str, profile: str | None = None) -> dict[
 
     with _peaks() as peaks, _profiled(profile):
         prepared, _ = plan_only(compose([*overrides, f"output_dir={output}/run"]))
-    return {"chips": len(prepared.tasks), "candidates": len(prepared.plan.table), **peaks}
+    import pyarrow.parquet as pq
+
+    return {"chips": len(prepared.tasks), "candidates": pq.read_metadata(prepared.plan.path).num_rows, **peaks}
 
 
 def jobs(overrides: list[str], output: str) -> dict[str, Any]:
