@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lcnkit.errors import PluginError, listing
-from lcnkit.periods import periods_of
+from lcnkit.periods import in_utc, periods_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -143,7 +143,7 @@ def complete(found: pd.DataFrame, source: str, intervals: dict[str, Interval], n
         "item_id": table["item_id"].array,
         "collection": table["collection"].array,
         "source": np.full(len(table), source, dtype=object),
-        "datetime": pd.to_datetime(table["datetime"], utc=True, format="ISO8601").astype("datetime64[ns, UTC]").array,
+        "datetime": in_utc(table["datetime"]).array,
         "cloud_cover": cloud,
         "cloud_source": np.array(["metadata", ""], dtype=object)[np.isnan(cloud).astype("int64")],
         "coverage": table["coverage"].to_numpy("float64"),

@@ -111,6 +111,14 @@ def nanoseconds(times: pd.Series | pd.DatetimeIndex) -> NDArray[np.int64]:
     return pd.DatetimeIndex(times).as_unit("ns").asi8
 
 
+def in_utc(times: pd.Series) -> pd.Series:
+    """Times, or texts (ISO 8601), as datetime64[ns, UTC]; those without a zone are UTC."""
+    import pandas as pd
+
+    # pandas first looks how many times are the same: that takes longer than to convert them, where they are no texts.
+    return pd.to_datetime(times, utc=True, format="ISO8601", cache=times.dtype == object).astype("datetime64[ns, UTC]")
+
+
 def _intervals(table: pd.DataFrame) -> Iterator[tuple[NDArray[np.intp] | slice, np.datetime64, np.datetime64, int]]:
     """Rows that share an interval, with its start, end and number of periods; one group for most data sets."""
     start, end, number = nanoseconds(table["interval_start"]), nanoseconds(table["interval_end"]), table["n_periods"].to_numpy()

@@ -15,6 +15,7 @@ from lcnkit.index.columns import holds_json
 from lcnkit.index.documents import decoded, self_link
 from lcnkit.index.item_columns import HREF, times
 from lcnkit.index.items import Outlines
+from lcnkit.periods import in_utc
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -109,19 +110,17 @@ class FileItems:
 
 def _moments(read: pa.Table, size: int | None = None) -> pd.Series:
     """When each item was acquired; a composite, which has no time of its own, counts where its range begins."""
-    size = len(read) if size is None else size
-    return _times(read, "datetime", size).fillna(_times(read, "start_datetime", size))
-
-
-def _times(read: pa.Table, name: str, size: int) -> pd.Series:
     import pandas as pd
 
-    if name not in read.column_names:
-        return pd.Series(pd.NaT, index=range(size), dtype="datetime64[ns, UTC]")
-    values = read[name].to_pandas()
-    if values.dtype == object:
-        return times(values)
-    return pd.Series(pd.to_datetime(values, utc=True)).astype("datetime64[ns, UTC]")
+    found = [_times(read[name]) for name in ("datetime", "start_datetime") if name in read.column_names]
+    if not found:
+        return pd.Series(pd.NaT, index=range(len(read) if size is None else size), dtype="datetime64[ns, UTC]")
+    return found[0] if len(found) == 1 else found[0].fillna(found[1])
+
+
+def _times(column: pa.ChunkedArray) -> pd.Series:
+    values = column.to_pandas()
+    return times(values) if values.dtype == object else in_utc(values)
 
 
 def _numbers(read: pa.Table, name: str, size: int) -> pd.Series:
