@@ -23,7 +23,7 @@ import pandas as pd
 import pytest
 
 from lcnkit.candidates import SEARCH_COLUMNS
-from lcnkit.contracts import Catalog, Query
+from lcnkit.contracts import Catalog, Query, search_in_parts
 from lcnkit.errors import DataError, UnreadableAsset
 from lcnkit.labels import read_labels
 from lcnkit.model import Chip, Interval
@@ -182,6 +182,13 @@ class CatalogContract(PluginContract):
         pd.testing.assert_frame_equal(_sorted(catalog.search(chips[::-1], self.query(0.2))), table)
         alone = pd.concat([catalog.search([chip], self.query(0.2)) for chip in chips])
         pd.testing.assert_frame_equal(_sorted(alone), table)
+
+    def test_parts_of_the_chips_get_what_all_of_them_get(self, catalog: Catalog, chips: tuple[Chip, ...]) -> None:
+        """A run with many chips asks for some of them after the others; a part without a chip has a table without rows."""
+        parts = [chips[:1], (), chips[1:]]
+        tables = list(search_in_parts(catalog, parts, self.query(0.2)))
+        assert [set(table["chip_id"]) for table in tables] == [{chip.id for chip in part} for part in parts]
+        pd.testing.assert_frame_equal(_sorted(pd.concat(tables)), _sorted(catalog.search(chips, self.query(0.2))), check_dtype=False)
 
     def test_no_chips_no_candidates(self, catalog: Catalog) -> None:
         """An empty table still has its columns."""
