@@ -124,9 +124,7 @@ def complete(found: pd.DataFrame, source: str, intervals: dict[str, Interval], n
     missing = [name for name in SEARCH_COLUMNS if name not in found.columns]
     if missing:
         raise PluginError(f"The catalog's answer lacks the columns {listing(missing)}; see lcnkit.contracts.Catalog.search.")
-    for name in SEARCH_COLUMNS:
-        if COLUMNS[name][0] == "str" and pd.api.types.infer_dtype(found[name], skipna=True) not in ("string", "empty"):
-            raise PluginError(f"The catalog's answer: the column `{name}` must hold texts; it holds {listing(map(repr, found[name].head(2)))}.")
+    found = with_columns(found, **{name: _texts(found[name]) for name in SEARCH_COLUMNS if COLUMNS[name][0] == "str"})
     # An archive that was unpacked twice, or a catalog whose pages overlap, names an item twice.
     twice = found.duplicated(["chip_id", "item_id"])
     table = found[~twice] if twice.any() else found
@@ -157,6 +155,16 @@ def complete(found: pd.DataFrame, source: str, intervals: dict[str, Interval], n
         "n_periods": np.zeros(len(table), dtype="int64"),
     }
     return cut(pd.DataFrame(known, copy=False), n_periods)
+
+
+def _texts(column: pd.Series) -> pd.Series:
+    """The column as Python's own texts, of whichever kind pandas has them."""
+    import pandas as pd
+
+    column = column if column.dtype == object else column.astype(object)
+    if pd.api.types.infer_dtype(column, skipna=True) not in ("string", "empty"):
+        raise PluginError(f"The catalog's answer: the column `{column.name}` must hold texts; it holds {listing(map(repr, column.head(2)))}.")
+    return column
 
 
 def cut(table: pd.DataFrame, n_periods: int) -> pd.DataFrame:

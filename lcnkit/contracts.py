@@ -107,7 +107,7 @@ def by_part(found: pd.DataFrame, parts: Sequence[Sequence[Chip]]) -> Iterator[pd
         yield from [found] * len(parts)
         return
     number = {chip.id: position for position, part in enumerate(parts) for chip in part}
-    place = found["chip_id"].map(number).fillna(len(parts) - 1).to_numpy("int64")
+    place = found["chip_id"].astype(object).map(number).fillna(len(parts) - 1).to_numpy("int64")
     for position in range(len(parts)):
         yield found[place == position]
 

@@ -137,3 +137,15 @@ def test_texts_that_are_none_are_refused(column: str, archive: TinyArchive, make
 
     with pytest.raises(PluginError, match=f"`{column}` must hold texts"):
         planned(make_run(archive.root, catalog=Numbered(), n_periods=3), 2, monkeypatch, tmp_path / "run")
+
+
+@pytest.mark.parametrize("kind", ["category", "string"])
+def test_texts_may_be_of_any_kind_that_pandas_has(kind: str, archive: TinyArchive, make_run: Any, tmp_path: Path, monkeypatch: Any) -> None:
+    @dataclass(frozen=True, kw_only=True)
+    class Typed(Static):
+        def search(self, chips: Any, query: Any) -> pd.DataFrame:
+            return super().search(chips, query).astype({"chip_id": kind, "item_id": kind, "collection": kind})
+
+    expected, _ = planned(make_run(archive.root, n_periods=3), 2, monkeypatch, tmp_path / "plain")
+    found, _ = planned(make_run(archive.root, catalog=Typed(), n_periods=3), 2, monkeypatch, tmp_path / "typed")
+    assert found == expected
