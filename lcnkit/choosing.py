@@ -6,23 +6,22 @@ more than one chip (`lcnkit.testing.strategy`), so that those of a part of the c
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lcnkit.candidates import complete, cut
 from lcnkit.cloud import CloudCovers, MaskRecipe
 from lcnkit.contracts import Catalog, Query, search_in_parts
 from lcnkit.errors import ChipError
 from lcnkit.labels import LabelSet
+from lcnkit.make import overlap_for
 from lcnkit.model import Chip, Item
 from lcnkit.model.href import is_url
-from lcnkit.options import describe
 from lcnkit.plugins import Registry
 from lcnkit.selection import choose, fill_nearest
 from lcnkit.settings import Run, source_name
-from lcnkit.sharing import Sharing
+from lcnkit.sharing import Sharing, key_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,23 +41,9 @@ def choices(
         yield part, fill_nearest(table) if run.when_empty == "nearest" and by_period else table
 
 
-# Chips that a worker has under way at once where it mostly waits for a server.
-_OVERLAP = 8
-
-
-def overlap_for(*, remote: bool) -> int:
-    """How many chips a worker makes at once: from a disk it is busy with one."""
-    return _OVERLAP if remote else 1
-
-
 def on_servers(item: Item) -> bool:
     """Whether an item has any of its assets on a server."""
     return any(is_url(item.asset(key).href) for key in item.assets if "href" in item.assets[key])
-
-
-def key_of(*parts: Any) -> str:
-    """What decides a result, as text: objects that are set up alike have the same."""
-    return json.dumps([[type(part).__qualname__, describe(part)] for part in parts], sort_keys=True, default=str)
 
 
 def _candidates(run: Run, parts: Sequence[Sequence[Chip]], labels: LabelSet, collection: str, sharing: Sharing) -> Iterator[pd.DataFrame]:

@@ -62,6 +62,15 @@ class Steps:
         self.seconds[name] = time.perf_counter() - started
 
 
+# Chips that a worker has under way at once where it mostly waits for a server.
+_OVERLAP = 8
+
+
+def overlap_for(*, remote: bool) -> int:
+    """How many chips a worker makes at once: from a disk it is busy with one."""
+    return _OVERLAP if remote else 1
+
+
 @dataclass(frozen=True)
 class Gathered:
     """A sample on its way to the client."""

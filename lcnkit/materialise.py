@@ -9,12 +9,11 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from itertools import count
 
-from lcnkit.choosing import overlap_for
 from lcnkit.contracts import Exporter, Outcome, Pool
 from lcnkit.errors import BackendError, OutputFull
 from lcnkit.interrupt import Halt, interruptible
 from lcnkit.journal import OutputFolder
-from lcnkit.make import Gathered, Recipe, Task
+from lcnkit.make import Gathered, Recipe, Task, overlap_for
 from lcnkit.model import Failure, Frame, Receipt
 from lcnkit.model.href import is_url
 from lcnkit.output import guarded

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lcnkit.choosing import choices, key_of, on_servers
+from lcnkit.choosing import choices, on_servers
 from lcnkit.contracts import Catalog, chooses_by_period, frames_wanted
 from lcnkit.data_root import ensure_root
 from lcnkit.errors import ChipError, PlanError, UnknownName, did_you_mean, listing
@@ -21,7 +21,7 @@ from lcnkit.plan import Plan, PlanWriter, load_plan
 from lcnkit.plugins import Registry
 from lcnkit.selection import Shape
 from lcnkit.settings import Run, source_name
-from lcnkit.sharing import Sharing
+from lcnkit.sharing import Sharing, key_of
 from lcnkit.tasks import TaskList
 from lcnkit.terminal import counted
 
@@ -101,21 +101,21 @@ def _plan(run: Run, labels: LabelSet, collection: str, output: OutputFolder, reg
     # Labels or imagery that were not there the last time may be there now; what was planned stays as it is.
     late = [chip for chip in labels.chips if chip.id not in known]
     if not late:
-        return plan, TaskList.of(run, plan, collection, [(labels.chips, table)])
+        tasks = TaskList(run, plan, collection)
+        tasks.add(labels.chips, table)
+        return plan, tasks
     table = _joined(table, [found for _, found in choose_for(late)], labels.chips)
     return _written(run, collection, replace(plan, chip_ids=every), [(labels.chips, table)])
 
 
 def _written(run: Run, collection: str, plan: Plan, chosen: Iterable[tuple[Sequence[Chip], pd.DataFrame]]) -> tuple[Plan, TaskList]:
     """The plan as a file, and the tasks of its chips: both are made of one part of the candidates after the other."""
+    tasks = TaskList(run, plan, collection)
     with PlanWriter(plan) as file:
-
-        def passing() -> Iterator[tuple[Sequence[Chip], pd.DataFrame]]:
-            for chips, table in chosen:
-                file.add(table)
-                yield chips, table
-
-        return plan, TaskList.of(run, plan, collection, passing())
+        for chips, table in chosen:
+            file.add(table)
+            tasks.add(chips, table)
+    return plan, tasks
 
 
 def _joined(planned: pd.DataFrame, found: Sequence[pd.DataFrame], chips: Sequence[Chip]) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from lcnkit.contracts import Backend, Pool
+from lcnkit.options import describe
 from lcnkit.raster.plane_cache import PlaneCache
 
 T = TypeVar("T")
@@ -72,6 +74,11 @@ class Sharing:
         if self._planes is None:
             self._planes = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="lcnkit-planes-", ignore_cleanup_errors=True)))
         return PlaneCache(self._planes, limit)
+
+
+def key_of(*parts: Any) -> str:
+    """What decides a result, as text: objects that are set up alike have the same."""
+    return json.dumps([[type(part).__qualname__, describe(part)] for part in parts], sort_keys=True, default=str)
 
 
 def _nothing() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -35,25 +35,12 @@ class TaskList:
     """How many of the candidates."""
     _gaps: list[tuple[str, int]] = field(default_factory=list)
 
-    @classmethod
-    def of(cls, run: Run, plan: Plan, collection: str, chosen: Iterable[tuple[Sequence[Chip], pd.DataFrame]]) -> TaskList:
-        """Args: chosen are chips of the run, in order, with their candidates; those that the plan lacks are left out."""
-        made = cls(run, plan, collection)
-        planned = set(plan.chip_ids)
-        for chips, table in chosen:
-            made._add([chip for chip in chips if chip.id in planned], table)
-        return made
+    def __post_init__(self) -> None:
+        self._planned = set(self.plan.chip_ids)
 
-    def refuse_gaps(self) -> None:
-        """Stop where ``when_empty=error``.
-
-        Raises:
-            PlanError: A frame is missing.
-        """
-        if self.run.when_empty == "error":
-            refuse_gaps(self._gaps)
-
-    def _add(self, chips: Sequence[Chip], table: pd.DataFrame) -> None:
+    def add(self, chips: Sequence[Chip], table: pd.DataFrame) -> None:
+        """The next chips of the run, with their candidates; those that the plan lacks are left out."""
+        chips = [chip for chip in chips if chip.id in self._planned]
         self.candidates += len(table)
         self.chosen += int(table["selected"].sum())
         found = {str(chip): int(count) for chip, count in table["chip_id"].value_counts().items()}
@@ -66,6 +53,15 @@ class TaskList:
                 self.dropped.append(chip.id)
             else:
                 self.tasks.append(Task(without_links(chip), frames))
+
+    def refuse_gaps(self) -> None:
+        """Stop where ``when_empty=error``.
+
+        Raises:
+            PlanError: A frame is missing.
+        """
+        if self.run.when_empty == "error":
+            refuse_gaps(self._gaps)
 
     def _nothing(self, chip: Chip, found: int) -> Failure:
         if found:

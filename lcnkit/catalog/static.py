@@ -59,7 +59,7 @@ class Static(Catalog):
                 yield table
                 done += 1
         except DamagedFile as error:
-            log.info("index      it cannot be used and is made anew: %s", error)
+            log.info("index      cannot be used and is made anew: %s", error)
             yield from self._near(self._crawl(parts, query, refresh=True).items, parts[done:], query)
 
     def _crawl(self, parts: Sequence[Sequence[Chip]], query: Query, *, refresh: bool) -> Crawl:

@@ -66,11 +66,10 @@ class FileItems:
         rows = np.arange(len(self)) if rows is None else rows
         groups, place = self.file.groups_of(rows)
         known, blank = self.file.schema.names, np.full(len(rows), "", dtype=object)
-        whole = len(rows) == self.file.reads_for(rows)
 
         def read(*names: str) -> pa.Table:  # column by column: what was read of one is gone when the next is
             found = self.file.columns(names, groups.tolist())
-            return found if whole else found.take(pa.array(place))
+            return found if len(found) == len(place) else found.take(pa.array(place))
 
         shapes = np.array([*self.outlines.shapes, None], dtype=object)
         return pd.DataFrame(
