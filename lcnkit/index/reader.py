@@ -124,11 +124,14 @@ class ItemFile:
 
         Only row groups are looked into whose statistics do not rule the id out: items mostly lie in order of their ids.
         """
+        # As one of numpy's: beside a number of Python's it would take the keys for floats, each time and not all of them exactly.
+        key = np.uint64(_key(collection, item_id))
         for group, (least, most) in enumerate(self._id_ranges):
             if least <= item_id and (most is None or item_id <= most):
-                place = self._place(group, collection, item_id)
-                if place is not None:
-                    return int(self._starts[group]) + place
+                keys, rows = self._places(group)
+                found = int(keys.searchsorted(key))
+                if found < len(keys) and keys[found] == key:
+                    return int(self._starts[group] + rows[found])
         return None
 
     @cached_property
@@ -137,22 +140,17 @@ class ItemFile:
         groups = [self._file.metadata.row_group(number) for number in range(self._file.num_row_groups)]
         return [_range_of(group, "id") for group in groups]
 
-    def _place(self, group: int, collection: str, item_id: str) -> int | None:
-        """Where in a row group an item is, the first where there are several."""
-        keys, rows = self._places(group)
-        key = _key(collection, item_id)
-        found = int(np.searchsorted(keys, key))
-        return int(rows[found]) if found < len(keys) and keys[found] == key else None
-
     def _places(self, group: int) -> tuple[NDArray[np.uint64], NDArray[np.int32]]:
         """Sorted keys of the items of a row group, and their rows; made once.
 
         Twelve bytes an item, as a worker may meet every group: the ids themselves would take a hundred megabytes of a large index.
         """
-        with self._lock:
-            if group not in self._groups:
-                self._groups[group] = self._places_in(group)
-            return self._groups[group]
+        known = self._groups.get(group)
+        if known is None:
+            with self._lock:
+                known = self._groups.get(group) or self._places_in(group)
+                self._groups[group] = known
+        return known
 
     def _places_in(self, group: int) -> tuple[NDArray[np.uint64], NDArray[np.int32]]:
         names = [name for name in ("collection", "id") if name in self.schema.names]

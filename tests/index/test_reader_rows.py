@@ -52,6 +52,14 @@ def test_only_groups_that_may_hold_the_id_are_looked_into(tmp_path: Path, monkey
     assert looked == [4, 9]
 
 
+def test_keys_that_floats_cannot_tell_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """numpy compares a number of Python's with keys of 64 bits as floats, of which every 512th can be one."""
+    monkeypatch.setattr("lcnkit.index.reader._key", lambda collection, item_id: 2**62 + int(item_id))
+    file = written(tmp_path / "items.parquet", [("c", f"{number:04d}") for number in range(3000)], statistics=True, group=3000)
+    assert [file.row_of("c", f"{number:04d}") for number in (0, 1, 17, 2047, 2048, 2999)] == [0, 1, 17, 2047, 2048, 2999]
+    assert file.row_of("c", "3000") is None
+
+
 def test_maps_become_objects(tmp_path: Path) -> None:
     """Other tools write objects of any keys as Arrow's maps, also inside structs."""
     texts = pa.map_(pa.string(), pa.string())
