@@ -64,7 +64,7 @@ class DaskBackend(Backend):
         with ExitStack() as stack:
 
             def connect() -> Client:
-                stack.enter_context(quiet_logs())
+                stack.enter_context(quiet())
                 client = stack.enter_context(self.connect())
                 self._prepare(client, stack)
                 return client
@@ -140,14 +140,21 @@ def reason(error: BaseException) -> str:
     return text if text.endswith(".") else f"{text}."
 
 
+# Dask keeps what it sent for those who look for its own mistakes: by default 1,000 messages, each with a batch of tasks, up to 1 MB.
+_MESSAGES_KEPT = 10
+
+
 @contextmanager
-def quiet_logs() -> Iterator[None]:
-    """Leave out what Dask says of its own doings: what goes wrong in a task reaches us as its outcome."""
+def quiet() -> Iterator[None]:
+    """Leave out what Dask says and keeps of its own doings: what goes wrong in a task reaches us as its outcome."""
+    import dask
+
     logger = logging.getLogger("distributed")
     level = logger.level
     logger.setLevel(logging.CRITICAL)
     try:
-        yield
+        with dask.config.set({"distributed.admin.low-level-log-length": _MESSAGES_KEPT}):
+            yield
     finally:
         logger.setLevel(level)
 

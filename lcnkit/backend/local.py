@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lcnkit.backend import forkserver
-from lcnkit.backend.dask_backend import quiet_logs, reason
+from lcnkit.backend.dask_backend import quiet, reason
 from lcnkit.backend.dask_pool import DaskPool
 from lcnkit.contracts import Backend, Pool
 from lcnkit.errors import BackendError, ConfigError
@@ -76,7 +76,7 @@ class Local(Backend):
             "distributed.worker.profile.enabled": self.dashboard is not None and _has_bokeh(),
         }
         with (
-            quiet_logs(),
+            quiet(),
             dask.config.set(config),
             self._cluster(workers) as cluster,
             closing(Client(cluster)) as client,  # type: ignore[no-untyped-call]  # it may be closed by another thread than its own

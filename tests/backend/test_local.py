@@ -93,3 +93,12 @@ def test_without_a_dashboard_no_port_is_asked_for() -> None:
 def test_options_must_be_positive(option: str) -> None:
     with pytest.raises(ConfigError, match=f"backend.{option} is 0"):
         Local(**{option: 0})
+
+
+def test_dask_keeps_few_of_the_batches_that_were_sent() -> None:
+    """Its log of messages holds them whole, by default 1,000 of up to 1 MB."""
+    with Local(workers=1, dashboard=None).open() as pool:
+        assert len(list(pool.map(len, ["a" * 1000] * 300))) == 300
+        client = pool.client  # type: ignore[attr-defined]
+        assert client.scheduler_comm.recent_message_log.maxlen <= 10
+        assert {comm.recent_message_log.maxlen for comm in client.cluster.scheduler.stream_comms.values()} <= set(range(11))
