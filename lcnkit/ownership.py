@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 
 def owners_by_id(item_ids: Iterable[str], collection: str, chip_ids: frozenset[str]) -> list[str]:
     """`owner_by_id` of many items of a collection: those of a chip differ in the last part of their id only."""
     prefix = f"{collection}_"
-    # What an item is called that has a chip's id and no more.
-    exact = {name: chip for chip in chip_ids for name in (prefix + chip, chip) if name.removeprefix(prefix) == chip}
+    exact = _exact(prefix, chip_ids)
     known: dict[str, str] = {}
     owners = []
     for item_id in item_ids:
@@ -21,6 +21,12 @@ def owners_by_id(item_ids: Iterable[str], collection: str, chip_ids: frozenset[s
                 owner = known[key] = _owner(item_id.removeprefix(prefix).rpartition("_")[0], chip_ids)
         owners.append(owner)
     return owners
+
+
+@lru_cache(maxsize=1)  # asked for some hundred chips after the other
+def _exact(prefix: str, chip_ids: frozenset[str]) -> dict[str, str]:
+    """What an item is called that has a chip's id and no more, and the chip."""
+    return {name: chip for chip in chip_ids for name in (prefix + chip, chip) if name.removeprefix(prefix) == chip}
 
 
 def owner_by_id(item_id: str, collection: str, chip_ids: frozenset[str]) -> str:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _KEY = b"lcnkit"
 _ATTRS = b"PANDAS_ATTRS"
 # Rows of a row group, however many come in at a time: the same rows give the same bytes.
-_ROWS = 32_768
+_ROWS = 8192
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,8 @@ class PlanWriter:
             while len(every) - start >= least:
                 self._file.write_table(every.slice(start, _ROWS))
                 start += min(_ROWS, len(every) - start)
-        self._waiting = [every.slice(start)]
+        self._waiting = [every.take(pa.array(range(start, len(every)), "int64"))]  # a slice would hold all of them
+        pa.default_memory_pool().release_unused()  # what is freed of a part would stay with Arrow, and its memory grow with the parts
 
     def _guarded(self) -> Any:
         return guarded(self._plan.path.parent, "write the plan")

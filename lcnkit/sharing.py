@@ -22,15 +22,13 @@ class Sharing:
     A run on its own has one to itself, which changes nothing.
     """
 
-    def __init__(self, *, several: bool = False, keep: bool = True) -> None:
+    def __init__(self, *, several: bool = False) -> None:
         """What nothing has been put into yet.
 
         Args:
-            several: More than one run is to come, so that keeping pixels can pay.
-            keep: What is made once is kept for another run; else it is gone when nobody uses it any more.
+            several: More than one run is to come: what is made once is kept for the next. Else it is gone when nobody uses it any more.
         """
         self.several = several
-        self._keep = keep
         self._stack = ExitStack()
         self._pools: list[tuple[Backend, Pool]] = []
         self._made: dict[Hashable, Any] = {}
@@ -58,7 +56,7 @@ class Sharing:
 
     def once(self, key: Hashable, make: Callable[[], T]) -> T:
         """What ``make`` gives for the key, made by the first run that asks; nobody may change it."""
-        if not self._keep:
+        if not self.several:
             return make()
         if key not in self._made:
             self._made[key] = make()
@@ -67,7 +65,7 @@ class Sharing:
 
     def each_once(self, key: Hashable, make: Callable[[], Iterator[T]]) -> Iterator[T]:
         """What ``make`` gives one after the other: kept as in `once`, or gone when the next is there."""
-        return iter(self.once(key, lambda: list(make()))) if self._keep else make()
+        return iter(self.once(key, lambda: list(make()))) if self.several else make()
 
     def planes(self, limit: int) -> PlaneCache:
         """Planes kept for the next runs, up to so many bytes, in a folder that goes with the block."""
@@ -91,5 +89,5 @@ def shared(sharing: Sharing | None) -> Iterator[Sharing]:
     if sharing is not None:
         yield sharing
         return
-    with Sharing(keep=False) as own:
+    with Sharing() as own:
         yield own

@@ -54,14 +54,24 @@ def test_a_thing_is_made_once() -> None:
         calls.append(name)
         return [name]
 
-    with Sharing() as sharing:
+    with Sharing(several=True) as sharing:
         assert sharing.once("a", lambda: make("a")) is sharing.once("a", lambda: make("other"))
         assert sharing.once("b", lambda: make("b")) == ["b"]
-    assert calls == ["a", "b"]
+        assert list(sharing.each_once("c", lambda: iter(make("c")))) == list(sharing.each_once("c", lambda: iter(make("other")))) == ["c"]
+    assert calls == ["a", "b", "c"]
+
+
+def test_a_run_on_its_own_keeps_nothing() -> None:
+    """The candidates of all chips would stay in memory, part by part."""
+    with Sharing() as sharing:
+        assert [sharing.once("a", lambda found=found: found) for found in (1, 2)] == [1, 2]
+        parts = iter(range(3))
+        assert next(sharing.each_once("parts", lambda: parts)) == 0
+        assert list(parts) == [1, 2], "the others were not asked for yet"
 
 
 def test_what_cannot_be_made_is_tried_again() -> None:
-    with Sharing() as sharing:
+    with Sharing(several=True) as sharing:
         with pytest.raises(ZeroDivisionError):
             sharing.once("a", lambda: 1 // 0)
         assert sharing.once("a", lambda: 1) == 1
