@@ -7,8 +7,7 @@ more than one chip (`lcnkit.testing.strategy`), so that those of a part of the c
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 from lcnkit.candidates import complete, cut
 from lcnkit.cloud import CloudCovers, MaskRecipe
@@ -16,7 +15,7 @@ from lcnkit.contracts import Catalog, Query, search_in_parts
 from lcnkit.errors import ChipError
 from lcnkit.labels import LabelSet
 from lcnkit.make import overlap_for
-from lcnkit.model import Chip, Item
+from lcnkit.model import Chip, Item, Packed
 from lcnkit.model.href import is_url
 from lcnkit.plugins import Registry
 from lcnkit.selection import choose, fill_nearest
@@ -31,14 +30,36 @@ _PART = 512
 
 
 def choices(
-    run: Run, chips: Sequence[Chip], labels: LabelSet, collection: str, registry: Registry, sharing: Sharing, *, by_period: bool
+    run: Run, chips: Packed[Chip], labels: LabelSet, collection: str, registry: Registry, sharing: Sharing, *, by_period: bool
 ) -> Iterator[tuple[Sequence[Chip], pd.DataFrame]]:
     """Chips, part by part, each part with its candidates and the choice among them."""
     name = registry.name_of(run.source.strategy)
-    parts = [chips[start : start + _PART] for start in range(0, len(chips), _PART)] or [()]
+    parts = _Parts(chips)
     for part, found in zip(parts, _candidates(run, parts, labels, collection, sharing), strict=True):
         table = choose(run.source.strategy, cut(found, run.n_periods), name)
         yield part, fill_nearest(table) if run.when_empty == "nearest" and by_period else table
+
+
+class _Parts(Sequence[Sequence[Chip]]):
+    """Chips, some hundred together; one such part is unpacked at a time, as those who look at it mostly do so in turn."""
+
+    def __init__(self, chips: Packed[Chip]) -> None:
+        self._parts = [chips.at(range(start, min(start + _PART, len(chips)))) for start in range(0, len(chips), _PART)] or [chips]
+        self._last: tuple[int, list[Chip]] = (-1, [])
+
+    def __len__(self) -> int:
+        return len(self._parts)
+
+    @overload
+    def __getitem__(self, key: int) -> Sequence[Chip]: ...
+    @overload
+    def __getitem__(self, key: slice) -> Sequence[Sequence[Chip]]: ...
+    def __getitem__(self, key: int | slice) -> Sequence[Chip] | Sequence[Sequence[Chip]]:
+        if isinstance(key, slice):
+            return self._parts[key]
+        if self._last[0] != key:
+            self._last = key, list(self._parts[key])
+        return self._last[1]
 
 
 def on_servers(item: Item) -> bool:
@@ -50,8 +71,8 @@ def _candidates(run: Run, parts: Sequence[Sequence[Chip]], labels: LabelSet, col
     """Those of each part, their cloud cover known as far as it can be; the interval is one period yet."""
     source = run.source
     name = source_name(run.dataset, collection)
+    ids = tuple(chip.id for part in parts for chip in part) if sharing.several else ()
     mask = None if run.cloud == "metadata" else run.dataset.cloud_assets.get(name)
-    ids = tuple(chip.id for chip in chain(*parts))
 
     def found() -> Iterator[pd.DataFrame]:
         return sharing.each_once(

@@ -99,7 +99,6 @@ def _to_file(asked: argparse.Namespace, output: Path) -> list[str]:
 def _from_archive(asked: argparse.Namespace, writer: Writer) -> list[str]:
     from lcnkit.archive import Archive
     from lcnkit.index.crawl import crawl
-    from lcnkit.index.kept import without_items
     from lcnkit.terminal import progress
 
     if asked.bbox or asked.datetime:
@@ -111,7 +110,7 @@ def _from_archive(asked: argparse.Namespace, writer: Writer) -> list[str]:
         with progress(len(collection.item_paths), "items") as advance:
             found = crawl(collection.item_paths, collection.id, archive.root, writer, advance, collection.load)
         problems += [why for _, why in found.problems]
-    _finish(writer, {collection.id: without_items(collection) for collection in chosen}, problems)
+    _finish(writer, {collection.id: collection.document for collection in chosen}, problems)
     return problems
 
 

@@ -296,12 +296,12 @@ class Exporter(ABC):
         """
 
     @abstractmethod
-    def finish(self, receipts: Sequence[Receipt], folder: Path) -> list[Receipt]:
+    def finish(self, receipts: Sequence[Receipt], folder: Path) -> Sequence[Receipt]:
         """Make the finished data set of the samples written, in the order of the label collection.
 
         Called once on the client, also for a run that only added to what was there. Returns the receipts
-        as they stand now: a sample may have moved to another file and offset. Receipts are unpacked one by one as
-        they are taken; `Receipt.packed` makes those that are returned small again.
+        as they stand now: a sample may have moved to another file and offset. There may be thousands: each is made anew
+        when it is taken, and `lcnkit.model.Packed` keeps those that are returned small, too.
         """
 
     @abstractmethod

@@ -9,14 +9,14 @@ from lcnkit.errors import OutputError
 from lcnkit.journal import OutputFolder
 from lcnkit.manifest import manifest_of, samples_of, write_failures
 from lcnkit.materialise import Made
-from lcnkit.model import Failure, Receipt, Receipts
+from lcnkit.model import Failure, Packed, Receipt
 from lcnkit.model.href import is_url
 from lcnkit.output import MANIFEST, guarded, read_manifest, write_json_with
 from lcnkit.planning import Prepared
 from lcnkit.settings import Run
 
-Finished = tuple[list[Receipt], tuple[Failure, ...], tuple[str, ...]]
-"""Receipts (packed) and failures in the order of the label collection, and hints for the user."""
+Finished = tuple[Packed[Receipt], tuple[Failure, ...], tuple[str, ...]]
+"""Receipts and failures in the order of the label collection, and hints for the user."""
 
 
 def finish(prepared: Prepared, output: OutputFolder, config: Mapping[str, Any], made: Made) -> Finished:
@@ -25,13 +25,12 @@ def finish(prepared: Prepared, output: OutputFolder, config: Mapping[str, Any], 
     Raises:
         OutputFull: There is no room to finish; the samples are kept.
     """
-    every = {**made.kept, **made.receipts}
-    receipts = [every[task.chip.id] for task in prepared.tasks if task.chip.id in every]
+    receipts = made.receipts.of(prepared.chip_ids)
     failures = _in_order(prepared, (*prepared.failures, *made.failures))
     write_failures(output.path, failures)
     if made.stopped or not (receipts or not failures):
         return receipts, failures, _unseen(prepared.run, made)
-    counts = {"chips": len(receipts), "failed": len(failures), "dropped": len(prepared.dropped), "missing_frames": _missing(receipts)}
+    counts = {"chips": len(receipts), "failed": len(failures), "dropped": len(prepared.dropped)}
     about = {"name": prepared.source, "collection": prepared.collection, "bands": _bands(receipts, prepared)}
 
     def manifest_now() -> dict[str, Any]:
@@ -42,7 +41,7 @@ def finish(prepared: Prepared, output: OutputFolder, config: Mapping[str, Any], 
         output.forget_state()  # the folder holds this very data set already: nothing is written again
         return receipts, failures, _hints(earlier, prepared.run)
     with guarded(output.path, "finish the data set"):
-        receipts = [receipt.packed() for receipt in prepared.run.exporter.finish(Receipts(receipts), output.path)]
+        receipts = Packed(prepared.run.exporter.finish(receipts, output.path))
     manifest = manifest_now()
     with guarded(output.path, "write the manifest"):
         write_json_with(output.path / MANIFEST, manifest, "samples", samples_of(receipts))
@@ -56,10 +55,6 @@ def _earlier(output: OutputFolder) -> dict[str, Any] | None:
         return read_manifest(output.path)
     except OutputError:
         return None
-
-
-def _missing(receipts: Sequence[Receipt]) -> int:
-    return sum(frame["item_id"] is None for receipt in receipts for frames in receipt.facts["frames"].values() for frame in frames)
 
 
 def _hints(manifest: Mapping[str, Any], run: Run) -> tuple[str, ...]:
@@ -82,7 +77,7 @@ _ABSENT = ("BadLabel", "UnreadableAsset", "FileNotFoundError")
 def _unseen(run: Run, made: Made) -> tuple[str, ...]:
     """Workers that do not share the client's folders may not see the archive either."""
     root = str(run.dataset.root)
-    nothing_read = not made.receipts and made.failures and all(failure.error in _ABSENT for failure in made.failures)
+    nothing_read = not made.new and made.failures and all(failure.error in _ABSENT for failure in made.failures)
     if made.shared or not nothing_read or is_url(root):
         return ()
     return (

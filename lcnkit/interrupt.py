@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from operator import length_hint
 from types import FrameType
 from typing import TypeVar
 
@@ -61,17 +60,18 @@ class Halt:
 
 class _Until(Iterator[T]):
     def __init__(self, halt: Halt, tasks: Sequence[T]) -> None:
-        self._halt, self._tasks = halt, iter(tasks)
+        self._halt, self._tasks, self._left = halt, iter(tasks), len(tasks)
 
     def __next__(self) -> T:
         if self._halt:
             raise StopIteration
         task = next(self._tasks)
+        self._left -= 1
         self._halt.under_way += 1
         return task
 
     def __length_hint__(self) -> int:
-        return 0 if self._halt else length_hint(self._tasks)
+        return 0 if self._halt else self._left
 
 
 @contextmanager

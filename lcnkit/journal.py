@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lcnkit.errors import listing
-from lcnkit.model import Receipt
+from lcnkit.model import PackedDict, Receipt
 from lcnkit.model.href import is_url
 from lcnkit.output import STATE, guarded, manifest_samples
 from lcnkit.owner import OWNER
@@ -47,13 +47,14 @@ class OutputFolder:
             torn = file.tell() > 0 and not _ends_a_line(self._journal)
             file.write((b"\n" if torn else b"") + _line(receipt))
 
-    def receipts(self) -> dict[str, Receipt]:
+    def receipts(self) -> PackedDict[Receipt]:
         """What earlier runs finished, by chip, as far as the files are still there.
 
         The manifest is believed, but for the length of the files. What only the journal knows is compared with its checksum:
         the machine may have gone down before the sample was on the disk.
         """
-        known = {receipt.chip_id: receipt for receipt in _read(manifest_samples(self.path)) if _is_there(receipt, self.path)}
+        known: PackedDict[Receipt] = PackedDict()
+        known.update((receipt.chip_id, receipt) for receipt in _read(manifest_samples(self.path)) if _is_there(receipt, self.path))
         written: dict[str, list[Receipt]] = {}
         for receipt in _read(_lines(self._journal)):
             written.setdefault(receipt.chip_id, []).insert(0, receipt)

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lcnkit.archive import Collection
-from lcnkit.model import Chip, Item
+from lcnkit.model import Chip, Item, Packed
 from lcnkit.model.chip import LabelLinks
-from lcnkit.model.source_hrefs import SourceHrefs
+from lcnkit.model.packed_hrefs import PackedHrefs
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,6 +27,8 @@ _UNKNOWN: Box = (float("nan"),) * 4
 _SAME_PLACE = 0.5
 # Chips of a collection are about as large as each other: what is larger than so many of them is a scene.
 _CHIPS_IN_A_SCENE = 4
+# Chips that are unpacked together.
+_AT_ONCE = 512
 
 
 @dataclass(frozen=True)
@@ -45,9 +47,10 @@ def place_of(chip_id: str, path: str, item: Item | str) -> list[LabelPlace]:
     return [LabelPlace(chip_id, path, _box_of(item.document))]
 
 
-def source_hrefs(item: Item) -> SourceHrefs:
+def source_hrefs(item: Item) -> Sequence[str]:
     """Absolute hrefs of an item's links ``rel=source``."""
-    return SourceHrefs([str(link.get("href", "")) for link in item.document.get("links") or () if _is_source(link)], item.href)
+    hrefs = [str(link.get("href", "")) for link in item.document.get("links") or () if _is_source(link)]
+    return PackedHrefs(hrefs, item.href) if hrefs else ()
 
 
 def _is_source(link: Any) -> bool:
@@ -58,22 +61,31 @@ class CollectionLinks:
     """Answers `lcnkit.contracts.Query.label_links`: the run's chips are in memory, other labels are read again where they matter."""
 
     def __init__(
-        self, collection: Collection, chips: Sequence[Chip], places: Sequence[LabelPlace], read: Callable[[str, Item], LabelLinks | None]
+        self,
+        collection: Collection,
+        chips: Packed[Chip],
+        made: set[str],
+        places: Sequence[LabelPlace],
+        read: Callable[[str, Item], LabelLinks | None],
     ) -> None:
         """Nothing is read yet.
 
         Args:
+            made: Ids of the chips.
             places: Of all labels of the collection that may have links.
             read: Makes a label's links of its item; ``None`` where there are none.
         """
-        made = {chip.id for chip in chips}
         self._collection, self._read = collection, read
-        self._chips = [LabelLinks(chip.id, chip.footprint, chip.source_hrefs) for chip in chips if chip.source_hrefs]
+        self._chips: list[LabelLinks] = []
+        self._largest = 0.0
+        for start in range(0, len(chips), _AT_ONCE):
+            some = chips[start : start + _AT_ONCE]
+            self._chips += [LabelLinks(chip.id, chip.footprint, chip.source_hrefs) for chip in some if chip.source_hrefs]
+            self._largest = max(self._largest, float(_area(_boxes([chip.footprint for chip in some])).max()))
         self._chip_boxes = _boxes([links.footprint for links in self._chips])
         self._others = [place for place in places if place.chip_id not in made]
         self._boxes: NDArray[np.float64] = np.array([place.box for place in self._others], dtype="float64").reshape(-1, 4)
         self._asked = np.zeros(len(self._others), dtype=bool)
-        self._largest = float(_area(_boxes([chip.footprint for chip in chips])).max(initial=0.0))
 
     def __call__(self, footprints: Sequence[Geometry]) -> list[LabelLinks]:
         """What the labels in these places link to."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from fnmatch import fnmatchcase
@@ -13,8 +13,21 @@ from lcnkit.archive.parsing import no_collector
 from lcnkit.errors import BadLabel, ConfigError, DataError, did_you_mean, listing
 from lcnkit.label_chips import ChipMaker, Entry, Made, failure_of, links_of
 from lcnkit.label_links import CollectionLinks, LabelPlace, place_of
-from lcnkit.model import Chip, Failure, Interval, Item
+from lcnkit.model import Chip, Failure, Interval, Item, Packed
 from lcnkit.settings import Dataset
+
+
+class _Made:
+    """What became of labels: chips are kept small from the first on."""
+
+    def __init__(self, made: Iterable[Made]) -> None:
+        self.chips: Packed[Chip] = Packed()
+        self.each: list[tuple[str, str, int | Failure]] = []
+        """Chip id, path, and which of the chips it is, or why there is none."""
+        for chip_id, path, one in made:
+            if isinstance(one, Chip):
+                self.chips.append(one)
+            self.each.append((chip_id, path, len(self.chips) - 1 if isinstance(one, Chip) else one))
 
 
 @dataclass(frozen=True)
@@ -22,28 +35,43 @@ class _Entries:
     """The labels of a collection."""
 
     all_ids: frozenset[str]
-    wanted: list[Made]
+    chips: Packed[Chip]
+    wanted: list[tuple[str, str, int | Failure]]
+    """See `_Made.each`."""
     places: list[LabelPlace]
     """Of all labels that may link to sources."""
 
 
 @dataclass(frozen=True)
-class LabelSet:
-    """The chips of a run, in the order of the label collection."""
+class LabelInfo:
+    """What all labels of a run have in common."""
 
-    chips: tuple[Chip, ...]
-    failures: tuple[Failure, ...]
-    """Labels that were asked for and cannot be used."""
-    all_ids: frozenset[str]
-    """Ids of every chip of the collection, wanted or not; of an archive elsewhere, as far as they had to be looked up."""
     collection: str
     interval: Interval
     class_names: dict[int, str]
     """Name by stored class, as far as the label items say."""
     about: dict[str, Any]
     """What the collection says of itself: licence, citation, DOI."""
+
+
+@dataclass(frozen=True)
+class LabelSet:
+    """The chips of a run, in the order of the label collection."""
+
+    info: LabelInfo
+    chips: Packed[Chip]
+    chip_ids: tuple[str, ...]
+    failures: tuple[Failure, ...]
+    """Labels that were asked for and cannot be used."""
+    all_ids: frozenset[str]
+    """Ids of every chip of the collection, wanted or not; of an archive elsewhere, as far as they had to be looked up."""
     links: CollectionLinks = field(repr=False, compare=False)
     """What all labels of the collection link to as their sources, wanted or not."""
+
+    @property
+    def interval(self) -> Interval:
+        """The days that imagery is wanted of."""
+        return self.info.interval
 
 
 def read_labels(root: str, dataset: Dataset, wanted: int | tuple[str, ...] | None, interval: Interval | None) -> LabelSet:
@@ -62,26 +90,25 @@ def read_labels(root: str, dataset: Dataset, wanted: int | tuple[str, ...] | Non
 def _read_labels(collection: Collection, dataset: Dataset, wanted: int | tuple[str, ...] | None, days: Interval) -> LabelSet:
     maker = ChipMaker(dataset.label_asset, days)
     entries = _far_entries(collection, wanted, maker) or _entries(collection, wanted, maker)
-    chips: list[Chip] = []
+    made: dict[str, int] = {}
     failures: list[Failure] = []
     seen: dict[str, str] = {}
-    for chip_id, path, made in entries.wanted:
+    for chip_id, path, place in entries.wanted:
         if seen.setdefault(chip_id, path) != path:
             twice = f"Chip {chip_id}: {path} has the id of {seen[chip_id]}, which is used. Give it an id of its own."
             failures.append(failure_of(chip_id, BadLabel(twice)))
-        elif isinstance(made, Chip):
-            chips.append(made)
+        elif isinstance(place, int):
+            made[chip_id] = place
         else:
-            failures.append(made)
+            failures.append(place)
+    chips = entries.chips.at(made.values())
     return LabelSet(
-        tuple(chips),
+        LabelInfo(collection.id, days, maker.names, _about(collection)),
+        chips,
+        tuple(made),
         tuple(failures),
         entries.all_ids,
-        collection.id,
-        days,
-        maker.names,
-        _about(collection),
-        CollectionLinks(collection, chips, entries.places, lambda chip_id, item: links_of(chip_id, item, dataset.label_asset)),
+        CollectionLinks(collection, chips, set(made), entries.places, lambda chip_id, item: links_of(chip_id, item, dataset.label_asset)),
     )
 
 
@@ -100,9 +127,9 @@ def _entries(collection: Collection, wanted: int | tuple[str, ...] | None, maker
                 positions.append(position)
                 yield chip_id, path, item
 
-    made = list(maker.made(read()))
-    kept = dict(zip(positions, made, strict=True))
-    return _Entries(frozenset(chip for chip, _ in ids), [kept[position] for position in _positions(ids, wanted)], places)
+    made = _Made(maker.made(read()))
+    kept = dict(zip(positions, made.each, strict=True))
+    return _Entries(frozenset(chip for chip, _ in ids), made.chips, [kept[position] for position in _positions(ids, wanted)], places)
 
 
 def _may_be_wanted(position: int, names: tuple[str, str], wanted: int | tuple[str, ...] | None) -> bool:
@@ -127,7 +154,10 @@ def _far_entries(collection: Collection, wanted: int | tuple[str, ...] | None, m
     entries = [(ids[position], path, item) for position, (path, item) in zip(chosen, loaded, strict=True)]
     as_named = all(isinstance(item, str) or _chip_id(collection, path, item) == chip for chip, path, item in entries)
     places = [LabelPlace(chip, path) for chip, path in zip(ids, part.item_paths, strict=True)] if part is collection else []
-    return _Entries(frozenset(ids), list(maker.made(entries)), places) if as_named else None
+    if not as_named:
+        return None
+    made = _Made(maker.made(entries))
+    return _Entries(frozenset(ids), made.chips, made.each, places)
 
 
 def _positions(ids: Sequence[tuple[str, str]], wanted: int | tuple[str, ...] | None) -> list[int]:

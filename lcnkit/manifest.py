@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from lcnkit.labels import LabelSet
+from lcnkit.labels import LabelInfo
 from lcnkit.model import Failure, Receipt
 from lcnkit.output import FAILURES, guarded, whole_file
 from lcnkit.periods import edges
@@ -23,19 +23,27 @@ _LIBRARIES = ("lcnkit", "numpy", "rasterio", "pandas", "xarray", "stackstac")
 
 def manifest_of(
     config: Mapping[str, Any],
-    labels: LabelSet,
+    labels: LabelInfo,
     source: Mapping[str, Any],
     receipts: Sequence[Receipt],
     counts: Mapping[str, int],
     n_periods: int,
 ) -> dict[str, Any]:
     """What ``manifest.json`` says of a data set but for its samples (`samples_of`): plain JSON values, nothing of when and where it was made."""
+    import xxhash
+
     pixels: Counter[str] = Counter()
     grids: Counter[tuple[Any, ...]] = Counter()
-    for facts in (receipt.unpacked().facts for receipt in receipts):
-        pixels.update(facts.get("pixels", {}))
-        if "grid" in facts:
-            grid = facts["grid"]
+    shapes: set[str] = set()
+    missing = 0
+    checksum = xxhash.xxh3_128()  # of the samples' checksums, in order, one a line
+    for receipt in receipts:  # each is unpacked once
+        checksum.update(f"{receipt.chip_id} {receipt.checksum}\n".encode())
+        shapes.update(str(list(shape)) for shape in receipt.shapes.values())
+        pixels.update(receipt.facts.get("pixels", {}))
+        missing += sum(frame["item_id"] is None for frames in receipt.facts["frames"].values() for frame in frames)
+        if "grid" in receipt.facts:
+            grid = receipt.facts["grid"]
             grids[grid["crs"], abs(grid["transform"][0]), tuple(grid["shape"])] += 1
     return {
         "lcnkit": 1,
@@ -48,10 +56,10 @@ def manifest_of(
             {"value": value, "name": labels.class_names.get(value), "pixels": pixels[str(value)]}
             for value in sorted({int(value) for value in pixels} | set(labels.class_names))
         ],
-        "counts": dict(counts),
+        "counts": {**counts, "missing_frames": missing},
         "grids": [{"crs": crs, "resolution": size, "shape": list(shape), "chips": count} for (crs, size, shape), count in sorted(grids.items())],
-        "shapes": sorted({str(list(shape)) for receipt in receipts for shape in receipt.shapes.values()}),
-        "checksum": checksum_of(receipts),
+        "shapes": sorted(shapes),
+        "checksum": f"xxh3_128:{checksum.hexdigest()}",
         "versions": dict(_versions()),
     }
 
@@ -59,14 +67,6 @@ def manifest_of(
 def samples_of(receipts: Sequence[Receipt]) -> Iterator[dict[str, Any]]:
     """What it says of each sample."""
     return ({key: value for key, value in receipt.as_dict().items() if key != "seconds"} for receipt in receipts)
-
-
-def checksum_of(receipts: Sequence[Receipt]) -> str:
-    """One checksum of the data set: that of its samples' checksums, in order, one a line."""
-    import xxhash
-
-    lines = "".join(f"{receipt.chip_id} {receipt.checksum}\n" for receipt in receipts)
-    return f"xxh3_128:{xxhash.xxh3_128_hexdigest(lines.encode())}"
 
 
 def write_failures(folder: Path, failures: Sequence[Failure]) -> None:
@@ -92,6 +92,6 @@ def _versions() -> tuple[tuple[str, str], ...]:
     return tuple((name, importlib.metadata.version(name)) for name in _LIBRARIES)
 
 
-def _periods(labels: LabelSet, n_periods: int) -> list[dict[str, Any]]:
+def _periods(labels: LabelInfo, n_periods: int) -> list[dict[str, Any]]:
     cuts = [str(cut.astype("datetime64[s]")) + "Z" for cut in edges(labels.interval.start, labels.interval.end, n_periods)]
     return [{"period": number + 1, "start": cuts[number], "end": cuts[number + 1]} for number in range(n_periods)]

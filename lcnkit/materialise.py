@@ -14,7 +14,7 @@ from lcnkit.errors import BackendError, OutputFull
 from lcnkit.interrupt import Halt, interruptible
 from lcnkit.journal import OutputFolder
 from lcnkit.make import Gathered, Recipe, Task, overlap_for
-from lcnkit.model import Failure, Frame, Receipt
+from lcnkit.model import Failure, Frame, PackedDict, Receipt
 from lcnkit.model.href import is_url
 from lcnkit.output import guarded
 from lcnkit.planning import Prepared
@@ -30,10 +30,10 @@ log = logging.getLogger(__name__)
 class Made:
     """What became of the samples of a run."""
 
-    kept: dict[str, Receipt]
-    """By chip: made by an earlier run, and still what the plan says."""
-    receipts: dict[str, Receipt] = field(default_factory=dict)
-    """By chip: made by this run."""
+    receipts: PackedDict[Receipt]
+    """By chip: of all samples that are there."""
+    kept: int
+    """How many of them an earlier run made; they are still what the plan says."""
     failures: list[Failure] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     """Work time by step, summed over workers."""
@@ -44,6 +44,11 @@ class Made:
     shared: bool = True
     """Whether workers see the output folder."""
 
+    @property
+    def new(self) -> int:
+        """How many samples this run made."""
+        return len(self.receipts) - self.kept
+
 
 def materialise(prepared: Prepared, output: OutputFolder, sharing: Sharing) -> Made:
     """Make every sample that is not there yet; each one is remembered as soon as it is written.
@@ -51,11 +56,12 @@ def materialise(prepared: Prepared, output: OutputFolder, sharing: Sharing) -> M
     Failures for a passing reason get another round when all others had their turn, ``retries`` times.
     """
     verified = " (checksums verified)" if output.unfinished else ""
-    result = Made(_finished_before(output, prepared))
-    waiting = [task for task in prepared.tasks if task.chip.id not in result.kept]
+    before = _finished_before(output, prepared)
+    result = Made(before, len(before))
+    waiting = prepared.tasks.at(place for place, chip_id in enumerate(prepared.chip_ids) if chip_id not in before)
     if result.kept:
-        chips, are = counted(len(prepared.tasks), "chip"), "is" if len(result.kept) == 1 else "are"
-        log.info("resume     %d of %s %s there already%s, %d to do", len(result.kept), chips, are, verified, len(waiting))
+        chips, are = counted(len(prepared.tasks), "chip"), "is" if result.kept == 1 else "are"
+        log.info("resume     %d of %s %s there already%s, %d to do", result.kept, chips, are, verified, len(waiting))
     if prepared.run.on_error == "raise" and prepared.failures:
         result.stopped = _first_failure(prepared.failures[0])
         return result
@@ -72,10 +78,10 @@ def materialise(prepared: Prepared, output: OutputFolder, sharing: Sharing) -> M
         try:
             work.rounds(waiting)
         except BackendError as error:  # the workers are gone, and no others can be had
-            if not result.receipts:
+            if not result.new:
                 raise
             halt.stop(str(error))
-        there, total = len(result.kept) + len(result.receipts), len(prepared.tasks)
+        there, total = len(result.receipts), len(prepared.tasks)
         result.signal = halt.signal
         if halt and there < total:
             result.stopped = f"{halt.reason}: {there} of {counted(total, 'chip')} are there." if halt.signal else halt.reason
@@ -137,7 +143,7 @@ class _Work:
                 made = self.recipe.write(made)
             if isinstance(made, Receipt):
                 self.output.record(made)
-                self.result.receipts[made.chip_id] = made.packed()
+                self.result.receipts[made.chip_id] = replace(made, seconds={})
                 for step, seconds in made.seconds.items():
                     self.result.seconds[step] = self.result.seconds.get(step, 0.0) + seconds
             return made
@@ -215,14 +221,17 @@ def _recipe(prepared: Prepared, output: OutputFolder, planes: PlaneCache | None)
     )
 
 
-def _finished_before(output: OutputFolder, prepared: Prepared) -> dict[str, Receipt]:
+def _finished_before(output: OutputFolder, prepared: Prepared) -> PackedDict[Receipt]:
     """Samples of an earlier run that show what the plan says now."""
-    planned = {task.chip.id: _shown(task.frames) for task in prepared.tasks}
-    kept = {}
+    place = {chip_id: number for number, chip_id in enumerate(prepared.chip_ids)}
+    kept: PackedDict[Receipt] = PackedDict()
     for chip_id, receipt in output.receipts().items():
+        if chip_id not in place:
+            continue
         shown = [(frame["period"], frame["item_id"]) for frame in receipt.facts.get("frames", {}).get(prepared.source, [])]
-        if planned.get(chip_id) == shown and (not is_url(receipt.file) or prepared.run.exporter.is_there(receipt)):
-            kept[chip_id] = receipt.packed()
+        planned = _shown(prepared.tasks[place[chip_id]].frames)
+        if planned == shown and (not is_url(receipt.file) or prepared.run.exporter.is_there(receipt)):
+            kept[chip_id] = replace(receipt, seconds={})
     return kept
 
 

@@ -79,12 +79,12 @@ def prepare(run: Run, notes: Mapping[str, str] | None = None, sharing: Sharing |
         try:
             receipts, failures, hints = finish(plan, output, config, made)
         except OutputFull as error:
-            receipts, failures, hints = [*made.kept.values(), *made.receipts.values()], tuple(made.failures), ()
+            receipts, failures, hints = made.receipts.of(made.receipts), tuple(made.failures), ()
             made.stopped = str(error)
     return Report(
         output=output.path,
-        made=len(made.receipts),
-        kept=len(made.kept),
+        made=made.new,
+        kept=made.kept,
         dropped=len(plan.dropped),
         failures=failures,
         shapes=tuple(sorted({tuple(shape) for receipt in receipts for shape in receipt.shapes.values()})),

@@ -13,9 +13,9 @@ from lcnkit.contracts import Catalog, chooses_by_period, frames_wanted
 from lcnkit.data_root import ensure_root
 from lcnkit.errors import ChipError, PlanError, UnknownName, did_you_mean, listing
 from lcnkit.journal import OutputFolder
-from lcnkit.labels import LabelSet, read_labels
+from lcnkit.labels import LabelInfo, LabelSet, read_labels
 from lcnkit.make import Task
-from lcnkit.model import Chip, Failure
+from lcnkit.model import Chip, Failure, Packed
 from lcnkit.output import SELECTION
 from lcnkit.plan import Plan, PlanWriter, load_plan
 from lcnkit.plugins import Registry
@@ -39,9 +39,11 @@ class Prepared:
     source: str
     collection: str
     bands: tuple[str, ...]
-    labels: LabelSet
+    labels: LabelInfo
     plan: Plan
-    tasks: tuple[Task, ...]
+    tasks: Packed[Task]
+    chip_ids: tuple[str, ...]
+    """Of the tasks, in their order."""
     dropped: tuple[str, ...]
     failures: tuple[Failure, ...]
     remote: bool = False
@@ -66,11 +68,12 @@ def make_plan(run: Run, output: OutputFolder, registry: Registry, sharing: Shari
     bands = run.dataset.bands_of(name, run.source.bands)
     plan, chosen = _plan(run, labels, collection, output, registry, sharing)
     chosen.refuse_gaps()
-    tasks = tuple(chosen.tasks)
-    remote = _look_at_items(run.source.catalog, tasks, bands)
+    remote = _look_at_items(run.source.catalog, chosen.tasks, bands)
     found = counted(chosen.candidates, "candidate")
-    log.info("plan       %s, %d chosen for %s: %s", found, chosen.chosen, counted(len(tasks), "chip"), SELECTION)
-    return Prepared(run, name, collection, bands, labels, plan, tasks, tuple(chosen.dropped), (*labels.failures, *chosen.failures), remote)
+    log.info("plan       %s, %d chosen for %s: %s", found, chosen.chosen, counted(len(chosen.tasks), "chip"), SELECTION)
+    failures = (*labels.failures, *chosen.failures)
+    # What labels say of themselves goes on; the chips, which are many, are in the tasks now.
+    return Prepared(run, name, collection, bands, labels.info, plan, chosen.tasks, tuple(chosen.chip_ids), tuple(chosen.dropped), failures, remote)
 
 
 def _plan(run: Run, labels: LabelSet, collection: str, output: OutputFolder, registry: Registry, sharing: Sharing) -> tuple[Plan, TaskList]:
@@ -78,34 +81,33 @@ def _plan(run: Run, labels: LabelSet, collection: str, output: OutputFolder, reg
     shape = Shape(chooses_by_period(run.source.strategy), frames_wanted(run.source.strategy, run.n_periods))
     path = output.path / SELECTION
 
-    def choose_for(chips: Sequence[Chip]) -> Iterator[tuple[Sequence[Chip], pd.DataFrame]]:
+    def choose_for(chips: Packed[Chip]) -> Iterator[tuple[Sequence[Chip], pd.DataFrame]]:
         return choices(run, chips, labels, collection, registry, sharing, by_period=shape.by_period)
 
     if run.plan is not None:
         plan, table = load_plan(Path(run.plan), shape)
         log.info("plan       as saved in %s: %s, %s", run.plan, counted(plan.n_periods, "period"), counted(len(plan.chip_ids), "chip"))
-        if not {chip.id for chip in labels.chips} & set(plan.chip_ids):
+        if not set(labels.chip_ids) & set(plan.chip_ids):
             raise PlanError(
                 f"The plan {run.plan} has none of the run's chips: it has {listing(plan.chip_ids, 4)}, the labels are "
-                f"{listing((chip.id for chip in labels.chips), 4)}. Give the archive it was made for with dataset.root=PATH."
+                f"{listing(labels.chip_ids, 4)}. Give the archive it was made for with dataset.root=PATH."
             )
         return _written(run, collection, replace(plan, path=path), [(labels.chips, table)])
-    every = tuple(chip.id for chip in labels.chips)
     if not (output.resumed and path.exists()):
-        return _written(run, collection, Plan(path, every, run.n_periods, shape), choose_for(labels.chips))
+        return _written(run, collection, Plan(path, labels.chip_ids, run.n_periods, shape), choose_for(labels.chips))
     try:
         plan, table = load_plan(path, shape)
     except PlanError as error:
         raise PlanError(f"{error} Remove the file to choose anew; samples that show what is chosen then are kept.") from error
     known = set(table["chip_id"])
     # Labels or imagery that were not there the last time may be there now; what was planned stays as it is.
-    late = [chip for chip in labels.chips if chip.id not in known]
-    if not late:
+    late = labels.chips.at(place for place, chip_id in enumerate(labels.chip_ids) if chip_id not in known)
+    if not len(late):
         tasks = TaskList(run, plan, collection)
         tasks.add(labels.chips, table)
         return plan, tasks
-    table = _joined(table, [found for _, found in choose_for(late)], labels.chips)
-    return _written(run, collection, replace(plan, chip_ids=every), [(labels.chips, table)])
+    table = _joined(table, [found for _, found in choose_for(late)], labels.chip_ids)
+    return _written(run, collection, replace(plan, chip_ids=labels.chip_ids), [(labels.chips, table)])
 
 
 def _written(run: Run, collection: str, plan: Plan, chosen: Iterable[tuple[Sequence[Chip], pd.DataFrame]]) -> tuple[Plan, TaskList]:
@@ -118,12 +120,12 @@ def _written(run: Run, collection: str, plan: Plan, chosen: Iterable[tuple[Seque
     return plan, tasks
 
 
-def _joined(planned: pd.DataFrame, found: Sequence[pd.DataFrame], chips: Sequence[Chip]) -> pd.DataFrame:
+def _joined(planned: pd.DataFrame, found: Sequence[pd.DataFrame], chip_ids: Sequence[str]) -> pd.DataFrame:
     """All of them in the order of the labels."""
     import pandas as pd
 
     tables = [table for table in (planned, *found) if len(table)] or [planned]
-    place = {chip.id: number for number, chip in enumerate(chips)}
+    place = {chip_id: number for number, chip_id in enumerate(chip_ids)}
     table = pd.concat(tables, ignore_index=True)
     order = table["chip_id"].map(place).fillna(len(place)).argsort(kind="stable")
     return table.iloc[order].reset_index(drop=True)
@@ -133,13 +135,13 @@ def _joined(planned: pd.DataFrame, found: Sequence[pd.DataFrame], chips: Sequenc
 _SAMPLED_ITEMS = 5
 
 
-def _look_at_items(catalog: Catalog, tasks: tuple[Task, ...], bands: tuple[str, ...]) -> bool:
+def _look_at_items(catalog: Catalog, tasks: Sequence[Task], bands: tuple[str, ...]) -> bool:
     """Stop at once where a band is misspelt, instead of failing chip after chip; gives whether imagery is on a server.
 
     Raises:
         UnknownName: Items from all over the run lack the band.
     """
-    sampled = tasks[:: max(1, len(tasks) // _SAMPLED_ITEMS)][:_SAMPLED_ITEMS]
+    sampled = [tasks[place] for place in range(0, len(tasks), max(1, len(tasks) // _SAMPLED_ITEMS))][:_SAMPLED_ITEMS]
     hrefs = [next(frame.item_href for frame in task.frames if not frame.missing) for task in sampled]
     try:
         items = catalog.items(hrefs)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from lcnkit.errors import NoCandidates
 from lcnkit.labels import without_links
 from lcnkit.make import Task
-from lcnkit.model import Chip, Failure
+from lcnkit.model import Chip, Failure, Packed
 from lcnkit.output import SELECTION
 from lcnkit.plan import Plan
 from lcnkit.selection import frames_by_chip, refuse_gaps, sorted_out
@@ -27,7 +27,9 @@ class TaskList:
     run: Run
     plan: Plan
     collection: str
-    tasks: list[Task] = field(default_factory=list)
+    tasks: Packed[Task] = field(default_factory=Packed)
+    chip_ids: list[str] = field(default_factory=list)
+    """Of the tasks, in their order."""
     dropped: list[str] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     candidates: int = 0
@@ -53,6 +55,7 @@ class TaskList:
                 self.dropped.append(chip.id)
             else:
                 self.tasks.append(Task(without_links(chip), frames))
+                self.chip_ids.append(chip.id)
 
     def refuse_gaps(self) -> None:
         """Stop where ``when_empty=error``.

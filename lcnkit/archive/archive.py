@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from lcnkit.archive.collection import Collection
 from lcnkit.archive.landcovernet import HostCollection, host_collections
-from lcnkit.archive.stac import linked, read_json, scanned, unique
+from lcnkit.archive.stac import linked, read_stac, scanned, unique
 from lcnkit.archive.store import Store, is_remote, open_store
 from lcnkit.errors import DataError, did_you_mean, listing
 from lcnkit.model.href import is_url
@@ -115,7 +115,7 @@ def _start(store: Store, path: str) -> tuple[str, str]:
     if not store.is_remote and not os.path.exists(path):
         raise DataError(f"The data set's root {path} does not exist. {_HINT}")
     if _is_file(store, path):
-        if read_json(store, path) is None:
+        if read_stac(store, path) is None:
             raise DataError(f"The data set's root {scrub(path) if store.is_remote else path} is a file, and no STAC catalog. {_HINT}")
         return _home(path), path
     return path, f"{path}/catalog.json"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from lcnkit.archive.parsing import parse
 from lcnkit.archive.store import DISK, Store, store_of
 from lcnkit.model import Item
-from lcnkit.model.href import is_url, resolve
+from lcnkit.model.href import is_url
 from lcnkit.ownership import owner_by_id
 from lcnkit.secrets import scrub
 
@@ -23,11 +23,13 @@ class Collection:
     path: str
     """Of its collection.json: an absolute path or a URL."""
     document: dict[str, Any] = field(repr=False, compare=False)
-    """Its JSON."""
+    """Its JSON, without the links to its items."""
     store: Store = field(default=DISK, repr=False, compare=False)
     """What its items are read from."""
     only: tuple[str, ...] | None = field(default=None, repr=False)
     """The item paths that are left of it; ``None``: all."""
+    hrefs: Sequence[str] = field(default=(), repr=False, compare=False)
+    """Absolute hrefs of its links to items: thousands, and kept small, as most runs do not look at them."""
 
     @property
     def id(self) -> str:
@@ -39,7 +41,7 @@ class Collection:
         """Absolute paths or URLs of its items, each once, in the order of its links; all item folders where it has no links."""
         if self.only is not None:
             return list(self.only)
-        linked = dict.fromkeys(hrefs_of(self.document, "item", self.path, self.store))
+        linked = dict.fromkeys(map(self.store.readable, self.hrefs))
         return list(linked) or sorted(_item_files(self.store, posixpath.dirname(self.path)))
 
     def items(self) -> Iterator[tuple[str, Item | str]]:
@@ -123,13 +125,6 @@ def _readable(document: dict[str, Any], store: Store) -> dict[str, Any]:
         if isinstance(fields, dict) and isinstance(fields.get("href"), str):
             fields["href"] = store.readable(fields["href"])
     return document
-
-
-def hrefs_of(document: dict[str, Any], rel: str, base: str, store: Store = DISK) -> list[str]:
-    """Absolute hrefs of the links of one relation; a link that is damaged itself is passed over."""
-    links = document.get("links")
-    every = [link for link in links if isinstance(link, dict)] if isinstance(links, list) else []
-    return [store.readable(resolve(str(link["href"]), base)) for link in every if link.get("rel") == rel and link.get("href")]
 
 
 def _item_files(store: Store, folder: str) -> Iterator[str]:

@@ -6,27 +6,59 @@ can be read is read; what cannot is counted and named.
 
 from __future__ import annotations
 
+import os
 import posixpath
-from collections.abc import Iterable, Iterator, Mapping
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
-from lcnkit.archive.collection import Collection, hrefs_of
+from lcnkit.archive.collection import Collection
 from lcnkit.archive.parsing import parse
-from lcnkit.archive.store import Store
+from lcnkit.archive.store import DISK, Store
+from lcnkit.model.href import resolve
+from lcnkit.model.packed_hrefs import PackedHrefs
 
 # Collections lie in the root, one folder down, or nested twice (an archive unpacked into a folder of its own name).
 _DEPTH = 3
 
 
+# A file that changed less long ago may change again without another time: it is read each time.
+_SETTLED_S = 2.0
+# Bytes of a file that takes some time to read.
+_WORTH_KEEPING = 100_000
+
+
+@dataclass(frozen=True)
+class Stac:
+    """A catalog or collection, as it is read."""
+
+    document: dict[str, Any]
+    """Its JSON without the links to its items; nobody may change it."""
+    items: Sequence[str]
+    """Absolute hrefs of those links, as they are written: thousands, and kept small."""
+
+    @classmethod
+    def of(cls, document: dict[str, Any], path: str) -> Stac:
+        """Args: path is the file that holds it, where relative hrefs start. A link that is damaged itself is passed over."""
+        links = document.get("links")
+        every = [link for link in links if isinstance(link, dict)] if isinstance(links, list) else []
+        items = [str(link["href"]) for link in every if link.get("rel") == "item" and link.get("href")]
+        rest = {"links": [link for link in every if link.get("rel") != "item"]} if "links" in document else {}
+        return cls({**document, **rest}, PackedHrefs(items, path) if items else ())
+
+
 def linked(store: Store, path: str, depth: int = 4) -> Iterator[Collection]:
     """Collections that a catalog links to, directly or through other catalogs; dangling links are passed over."""
-    document = read_json(store, path)
-    if document is None:
+    found = read_stac(store, path)
+    if found is None:
         return
-    if document.get("type") == "Collection" or posixpath.basename(path) == "collection.json":
-        yield Collection(path, document, store)
-    for href in hrefs_of(document, "child", path, store) if depth else ():
-        yield from linked(store, href, depth - 1)
+    if found.document.get("type") == "Collection" or posixpath.basename(path) == "collection.json":
+        yield Collection(path, found.document, store, hrefs=found.items)
+    children = [link["href"] for link in found.document.get("links", ()) if link.get("rel") == "child" and link.get("href")]
+    for href in children if depth else ():
+        yield from linked(store, store.readable(resolve(str(href), path)), depth - 1)
 
 
 def scanned(store: Store, folder: str, known: Mapping[str, Collection], depth: int = _DEPTH) -> Iterator[Collection]:
@@ -38,8 +70,8 @@ def scanned(store: Store, folder: str, known: Mapping[str, Collection], depth: i
     path = f"{folder}/collection.json"
     collection = known.get(path)
     if collection is None:
-        document = read_json(store, path)
-        collection = None if document is None else Collection(path, document, store)
+        found = read_stac(store, path)
+        collection = None if found is None else Collection(path, found.document, store, hrefs=found.items)
     if collection is not None:
         yield collection
         yield from scanned(store, f"{folder}/{posixpath.basename(folder)}", known, 0)
@@ -48,12 +80,29 @@ def scanned(store: Store, folder: str, known: Mapping[str, Collection], depth: i
             yield from scanned(store, f"{folder}/{name}", known, depth - 1)
 
 
-def read_json(store: Store, path: str) -> dict[str, Any] | None:
+def read_stac(store: Store, path: str) -> Stac | None:
     """The JSON object in a file, or ``None`` where there is none.
+
+    A run looks at its archive a few times. A file on this machine that holds 100,000 links to items is read once, as long as it does not change.
 
     Raises:
         OSError: Nobody can tell, because a server does not answer.
     """
+    try:
+        status = None if store.is_remote else os.stat(path)
+    except (OSError, ValueError):
+        status = None
+    if status is None or status.st_size < _WORTH_KEEPING or time.time() - status.st_mtime < _SETTLED_S:
+        return _read(store, path)
+    return _settled(path, status.st_mtime_ns, status.st_ctime_ns, status.st_size)
+
+
+@lru_cache(maxsize=16)
+def _settled(path: str, changed: int, moved: int, size: int) -> Stac | None:
+    return _read(DISK, path)
+
+
+def _read(store: Store, path: str) -> Stac | None:
     try:
         document = parse(store.read(path))
     except (FileNotFoundError, PermissionError, ValueError):
@@ -62,7 +111,7 @@ def read_json(store: Store, path: str) -> dict[str, Any] | None:
         if store.is_remote:
             raise
         return None
-    return document if isinstance(document, dict) else None
+    return Stac.of(document, path) if isinstance(document, dict) else None
 
 
 def unique(collections: Iterable[Collection]) -> list[Collection]:

@@ -32,24 +32,32 @@ def search_near(
         sources: All items that there are.
         find: Gives the candidates of some chips, told the items that touch one of them.
     """
-    near = [list(_near(items, parts)) for items in sources]
-    read = sum(items.reads_for(rows) for items, each in zip(sources, near, strict=True) for rows in each)
-    if len(parts) > 1 and read > _OFTEN * sum(map(len, sources)):
-        every = [np.unique(np.concatenate(each)) for each in near]
-        yield from by_part(find(every, list(chain(*parts))), parts)
-        return
+    touched = [_touched(items, parts) for items in sources]
+
+    def near(of: Sequence[int]) -> list[NDArray[np.intp]]:
+        return [_rows(items, [each[number] for number in of]) for items, each in zip(sources, touched, strict=True)]
+
+    if len(parts) > 1:
+        read = sum(items.reads_for(rows) for number in range(len(parts)) for items, rows in zip(sources, near([number]), strict=True))
+        if read > _OFTEN * sum(map(len, sources)):
+            yield from by_part(find(near(range(len(parts))), list(chain(*parts))), parts)
+            return
     for number, part in enumerate(parts):
-        yield find([each[number] for each in near], part)
+        yield find(near([number]), part)
 
 
-def _near(items: Items, parts: Sequence[Sequence[Chip]]) -> Iterator[NDArray[np.intp]]:
-    """Rows of the items that touch a chip of each part."""
+def _touched(items: Items, parts: Sequence[Sequence[Chip]]) -> list[NDArray[np.intp]]:
+    """For each part, the outlines that touch one of its chips, by their position in `Outlines.shapes`."""
     import shapely
 
-    outlines = items.outlines
-    tree = shapely.STRtree(outlines.shapes)
-    for part in parts:
-        touched = np.zeros(len(outlines.shapes) + 1, dtype=bool)  # the last is of items that cannot be used
-        if len(part):
-            touched[tree.query(np.array([chip.footprint for chip in part], dtype=object), predicate="intersects")[1]] = True
-        yield np.flatnonzero(touched[outlines.code])
+    tree = shapely.STRtree(items.outlines.shapes)
+    footprints = (np.array([chip.footprint for chip in part], dtype=object) for part in parts)
+    return [np.unique(tree.query(some, predicate="intersects")[1]) if len(some) else np.empty(0, "intp") for some in footprints]
+
+
+def _rows(items: Items, touched: Sequence[NDArray[np.intp]]) -> NDArray[np.intp]:
+    """The items that have one of these outlines."""
+    near = np.zeros(len(items.outlines.shapes) + 1, dtype=bool)  # the last is of items that cannot be used
+    for shapes in touched:
+        near[shapes] = True
+    return np.flatnonzero(near[items.outlines.code])

@@ -83,9 +83,9 @@ class Npz(Exporter):
             facts=facts_of(sample),
         )
 
-    def finish(self, receipts: Sequence[Receipt], folder: Path) -> list[Receipt]:
+    def finish(self, receipts: Sequence[Receipt], folder: Path) -> Sequence[Receipt]:
         """See `lcnkit.contracts.Exporter.finish`."""
-        return [receipt.packed() for receipt in receipts]
+        return receipts
 
     def read(self, receipt: Receipt, folder: Path) -> Sample:
         """See `lcnkit.contracts.Exporter.read`."""

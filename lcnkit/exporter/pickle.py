@@ -18,7 +18,7 @@ from lcnkit.exporter.pickle_slots import WHOLE, reserve, slot_of
 from lcnkit.exporter.pickle_stream import APPEND, HEAD, STOP, load_pair, pair_of
 from lcnkit.exporter.receipts import facts_of, shapes_of
 from lcnkit.hookspecs import hookimpl
-from lcnkit.model import Frame, Grid, Image, Receipt, Sample
+from lcnkit.model import Frame, Grid, Image, Packed, Receipt, Sample
 from lcnkit.model.sample import valid_of
 from lcnkit.output import STATE, whole_file
 
@@ -58,15 +58,17 @@ class Pickle(Exporter):
             facts=facts_of(sample),
         )
 
-    def finish(self, receipts: Sequence[Receipt], folder: Path) -> list[Receipt]:
+    def finish(self, receipts: Sequence[Receipt], folder: Path) -> Sequence[Receipt]:
         """See `lcnkit.contracts.Exporter.finish`."""
-        receipts = [receipt.packed() for receipt in receipts]  # looked at more than once
-        offsets = _offsets(receipts)
-        if receipts and all(receipt.file == WHOLE for receipt in receipts) and [receipt.offset for receipt in receipts] == offsets[:-1]:
+        offsets, whole = [len(HEAD)], True
+        for receipt in receipts:
+            whole = whole and receipt.file == WHOLE and receipt.offset == offsets[-1]
+            offsets.append(offsets[-1] + receipt.size + len(APPEND))
+        if len(receipts) and whole:
             _close(folder, offsets)
         else:
             _string_together(receipts, folder)
-        return [replace(receipt, file=FILE, offset=offset) for receipt, offset in zip(receipts, offsets[:-1], strict=True)]
+        return Packed(replace(receipt, file=FILE, offset=offset) for receipt, offset in zip(receipts, offsets[:-1], strict=True))
 
     def read(self, receipt: Receipt, folder: Path) -> Sample:
         """See `lcnkit.contracts.Exporter.read`."""
@@ -74,14 +76,6 @@ class Pickle(Exporter):
             file.seek(receipt.offset)
             image, label = load_pair(file.read(receipt.size))
         return sample_of(image, label, receipt)
-
-
-def _offsets(receipts: Sequence[Receipt]) -> list[int]:
-    """Where each sample lies in the finished file, and where the last one ends."""
-    offsets = [len(HEAD)]
-    for receipt in receipts:
-        offsets.append(offsets[-1] + receipt.size + len(APPEND))
-    return offsets
 
 
 def _close(folder: Path, offsets: Sequence[int]) -> None:

@@ -110,7 +110,7 @@ def _finish(writer: Writer | None, found: Crawl, notes: dict[str, Any], collecti
     if writer is None or writer.count != len(found.items):
         return
     try:
-        writer.finish({**notes, "problems": found.problems}, {collection.id: without_items(collection)})
+        writer.finish({**notes, "problems": found.problems}, {collection.id: collection.document})
         log.info("index      %s of %s, kept in %s", counted(len(found.items), "item"), collection.id, writer.path)
     except (OSError, ValueError, TypeError) as error:
         log.warning("The index of %s cannot be written to %s: %s", collection.id, writer.path, error)
@@ -118,13 +118,6 @@ def _finish(writer: Writer | None, found: Crawl, notes: dict[str, Any], collecti
 
 def _key(document: Mapping[str, Any], paths: Sequence[str]) -> str:
     return hashlib.sha256(json.dumps([document, paths], sort_keys=True).encode()).hexdigest()[:16]
-
-
-def without_items(collection: Collection) -> dict[str, Any]:
-    """The collection's JSON without its links to items, of which there are as many as items."""
-    links = collection.document.get("links")
-    kept = [link for link in links if isinstance(link, dict) and link.get("rel") != "item"] if isinstance(links, list) else []
-    return {**collection.document, "links": kept}
 
 
 def _read(path: Path, root: str) -> Crawl | None:

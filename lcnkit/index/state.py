@@ -26,8 +26,7 @@ def state_of(root: str, collection: str, *, linked: bool) -> dict[str, Any]:
 
 def is_linked(collection: Collection) -> bool:
     """Whether its items are found by its links, and not by their folders."""
-    links = collection.document.get("links")
-    return isinstance(links, list) and any(isinstance(link, dict) and link.get("rel") == "item" for link in links)
+    return bool(collection.hrefs)
 
 
 def stats_of(root: str, hrefs: Iterable[str]) -> np.ndarray:

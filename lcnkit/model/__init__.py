@@ -3,7 +3,8 @@
 from lcnkit.model.chip import Chip, Interval
 from lcnkit.model.grid import Grid
 from lcnkit.model.item import Asset, Item
-from lcnkit.model.receipt import Failure, Receipt, Receipts
+from lcnkit.model.packed import Packed, PackedDict
+from lcnkit.model.receipt import Failure, Receipt
 from lcnkit.model.sample import Frame, Image, Sample
 
-__all__ = ["Asset", "Chip", "Failure", "Frame", "Grid", "Image", "Interval", "Item", "Receipt", "Receipts", "Sample"]
+__all__ = ["Asset", "Chip", "Failure", "Frame", "Grid", "Image", "Interval", "Item", "Packed", "PackedDict", "Receipt", "Sample"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -57,6 +57,23 @@ class Chip:
     """Outline in lon/lat (EPSG:4326), a shapely polygon or multipolygon."""
     source_hrefs: Sequence[str] = ()
     """Absolute hrefs of the items that the label names as its sources (links ``rel=source``)."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # In one go: thousands are pickled, and each part of its own would cost as much as the rest.
+        import shapely
+
+        grid, days = self.grid, (self.interval.first.toordinal(), self.interval.last.toordinal())
+        outline = shapely.to_wkb(self.footprint, include_srid=True)
+        return _chip, (self.id, self.item_id, self.label_href, (grid.crs, grid.transform, grid.shape), days, outline, self.source_hrefs)
+
+
+def _chip(
+    chip_id: str, item_id: str, label_href: str, grid: tuple[Any, ...], days: tuple[int, int], outline: bytes, source_hrefs: Sequence[str]
+) -> Chip:
+    import shapely
+
+    interval = Interval(date.fromordinal(days[0]), date.fromordinal(days[1]))
+    return Chip(chip_id, item_id, label_href, Grid(*grid), interval, shapely.from_wkb(outline), source_hrefs)
 
 
 @dataclass(frozen=True)

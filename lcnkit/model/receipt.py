@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import pickle
-import zlib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, overload
-
-# zlib's fastest: a few hundred bytes of a few thousand are left, in a hundredth of a millisecond.
-_LEVEL = 1
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -41,7 +36,7 @@ class Receipt:
             "checksum": self.checksum,
             "offset": self.offset,
             "shapes": {name: list(shape) for name, shape in self.shapes.items()},
-            "facts": self.facts.unpacked() if isinstance(self.facts, PackedFacts) else dict(self.facts),
+            "facts": dict(self.facts),
             "seconds": dict(self.seconds),
         }
 
@@ -50,65 +45,6 @@ class Receipt:
         """The receipt that `as_dict` described."""
         shapes = {name: tuple(shape) for name, shape in values.get("shapes", {}).items()}
         return cls(**{**values, "shapes": shapes})
-
-    def packed(self) -> Receipt:
-        """The same receipt in a fifth of the memory, for whoever keeps thousands; without its ``seconds``."""
-        facts = self.facts if isinstance(self.facts, PackedFacts) else PackedFacts(self.facts)
-        return replace(self, facts=facts, seconds={})
-
-    def unpacked(self) -> Receipt:
-        """The same receipt with ordinary facts, a dictionary."""
-        return replace(self, facts=self.facts.unpacked()) if isinstance(self.facts, PackedFacts) else self
-
-
-class PackedFacts(Mapping[str, Any]):
-    """`Receipt.facts` as a few hundred bytes, unpacked each time that they are looked at."""
-
-    __slots__ = ("_packed",)
-
-    def __init__(self, facts: Mapping[str, Any]) -> None:
-        self._packed = zlib.compress(pickle.dumps(dict(facts), protocol=pickle.HIGHEST_PROTOCOL), _LEVEL)
-
-    def unpacked(self) -> dict[str, Any]:
-        """The facts, made anew: whoever looks at several asks once."""
-        facts: dict[str, Any] = pickle.loads(zlib.decompress(self._packed))
-        return facts
-
-    def __getitem__(self, name: str) -> Any:
-        return self.unpacked()[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.unpacked())
-
-    def __len__(self) -> int:
-        return len(self.unpacked())
-
-    def __eq__(self, other: object) -> bool:
-        return self.unpacked() == (other.unpacked() if isinstance(other, PackedFacts) else other)
-
-    __hash__ = None  # type: ignore[assignment]  # as of a dictionary
-
-    def __repr__(self) -> str:
-        return repr(self.unpacked())
-
-
-class Receipts(Sequence[Receipt]):
-    """Thousands of receipts, kept packed; each is an ordinary one when it is taken."""
-
-    def __init__(self, receipts: Sequence[Receipt]) -> None:
-        self._receipts = [receipt.packed() for receipt in receipts]
-
-    def __len__(self) -> int:
-        return len(self._receipts)
-
-    @overload
-    def __getitem__(self, key: int) -> Receipt: ...
-    @overload
-    def __getitem__(self, key: slice) -> list[Receipt]: ...
-    def __getitem__(self, key: int | slice) -> Receipt | list[Receipt]:
-        if isinstance(key, slice):
-            return [receipt.unpacked() for receipt in self._receipts[key]]
-        return self._receipts[key].unpacked()
 
 
 @dataclass(frozen=True)

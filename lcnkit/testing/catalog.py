@@ -92,7 +92,7 @@ class CatalogContract(PluginContract):
     @classmethod
     def chips(cls, archive_root: Path) -> tuple[Chip, ...]:
         """The archive's chips: west, middle, east."""
-        return read_labels(str(archive_root), Dataset(), None, YEAR).chips
+        return tuple(read_labels(str(archive_root), Dataset(), None, YEAR).chips)
 
     def query(self, min_coverage: float = 0.5, *, chip_ids: tuple[str, ...] = ()) -> Query:
         """What the tests ask for; without ``chip_ids`` only footprints count."""

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lcnkit.model.href import resolve
-from lcnkit.model.source_hrefs import SourceHrefs
+from lcnkit.model.packed_hrefs import PackedHrefs
 
 BASE = "/archive/labels/one/stac.json"
 hrefs = st.lists(
@@ -19,14 +19,14 @@ hrefs = st.lists(
 
 @given(hrefs)
 def test_they_come_back_resolved(given_hrefs: list[str]) -> None:
-    packed = SourceHrefs(given_hrefs, BASE)
+    packed = PackedHrefs(given_hrefs, BASE)
     wanted = tuple(resolve(href, BASE) for href in given_hrefs)
     assert (len(packed), bool(packed), tuple(packed), packed[:2]) == (len(wanted), bool(wanted), wanted, wanted[:2])
     assert packed == wanted
     assert packed == list(wanted)
-    assert packed == SourceHrefs(given_hrefs, BASE)
+    assert packed == PackedHrefs(given_hrefs, BASE)
     assert packed != (*wanted, "more")
-    assert hash(packed) == hash(SourceHrefs(list(wanted), "elsewhere")) == hash(wanted)
+    assert hash(packed) == hash(PackedHrefs(list(wanted), "elsewhere")) == hash(wanted)
     assert pickle.loads(pickle.dumps(packed)) == wanted
 
 
@@ -34,7 +34,7 @@ def test_hundreds_that_are_alike_take_little() -> None:
     many = [
         f"../../ref_landcovernet_af_v1_source_sentinel_2/ref_landcovernet_af_v1_source_sentinel_2_{number:08d}/stac.json" for number in range(150)
     ]
-    packed = SourceHrefs(many, BASE)
+    packed = PackedHrefs(many, BASE)
     assert len(pickle.dumps(packed)) < 2000 < len("".join(many)) // 5
     assert packed[149].endswith("00000149/stac.json")
     assert repr(packed) == f"<150 hrefs of {BASE}>"

@@ -1,4 +1,4 @@
-"""Hundreds of hrefs of a label, of thousands of labels: kept small, and resolved when somebody asks."""
+"""Hundreds of hrefs of a label, of thousands of labels, or thousands of a collection: kept small, and resolved when somebody asks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lcnkit.model.href import resolve
 _LEVEL = 1
 
 
-class SourceHrefs(Sequence[str]):
+class PackedHrefs(Sequence[str]):
     """Absolute hrefs, in order; equal to any sequence of the same."""
 
     __slots__ = ("_base", "_count", "_packed")
