@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+_Places = tuple["NDArray[np.uint64]", "NDArray[np.int32]"]
+"""Sorted keys of items, and their rows."""
+
+# Where more row groups may hold an id, one order of all items is made.
+_FEW_GROUPS = 8
 # Items that are looked at together where all of a file are: of that many, no column takes more than a few megabytes.
 _RUN = 20_000
 
@@ -42,7 +47,8 @@ class ItemFile:
         # Arrow's reader stands one thread at a time: two at once wait for each other for ever, or end the process.
         self._lock = Lock()
         self._kept: tuple[int, pa.Table] | None = None
-        self._groups: dict[int, tuple[NDArray[np.uint64], NDArray[np.int32]]] = {}
+        self._groups: dict[int, _Places] = {}
+        self._every: _Places | None = None
         try:
             self._file = pq.ParquetFile(path, page_checksum_verification=True)
         except pa.ArrowInvalid as error:
@@ -122,17 +128,16 @@ class ItemFile:
     def row_of(self, collection: str, item_id: str) -> int | None:
         """The row of an item, the first where there are several; ``None`` where there is none.
 
-        Only row groups are looked into whose statistics do not rule the id out: items mostly lie in order of their ids.
+        Only row groups are looked into whose statistics do not rule the id out: items mostly lie in order of their ids. Where
+        they do not, all are put in one order.
         """
-        # As one of numpy's: beside a number of Python's it would take the keys for floats, each time and not all of them exactly.
-        key = np.uint64(_key(collection, item_id))
-        for group, (least, most) in enumerate(self._id_ranges):
-            if least <= item_id and (most is None or item_id <= most):
-                keys, rows = self._places(group)
-                found = int(keys.searchsorted(key))
-                if found < len(keys) and keys[found] == key:
-                    return int(self._starts[group] + rows[found])
-        return None
+        key = _key(collection, item_id)
+        if self._every is None:
+            groups = [group for group, (least, most) in enumerate(self._id_ranges) if least <= item_id and (most is None or item_id <= most)]
+            if len(groups) <= _FEW_GROUPS:
+                found = ((group, _row_in(self._places(group), key)) for group in groups)
+                return next((int(self._starts[group]) + row for group, row in found if row is not None), None)
+        return _row_in(self._all_places(), key)
 
     @cached_property
     def _id_ranges(self) -> list[tuple[str, str | None]]:
@@ -140,7 +145,7 @@ class ItemFile:
         groups = [self._file.metadata.row_group(number) for number in range(self._file.num_row_groups)]
         return [_range_of(group, "id") for group in groups]
 
-    def _places(self, group: int) -> tuple[NDArray[np.uint64], NDArray[np.int32]]:
+    def _places(self, group: int) -> _Places:
         """Sorted keys of the items of a row group, and their rows; made once.
 
         Twelve bytes an item, as a worker may meet every group: the ids themselves would take a hundred megabytes of a large index.
@@ -148,11 +153,19 @@ class ItemFile:
         known = self._groups.get(group)
         if known is None:
             with self._lock:
-                known = self._groups.get(group) or self._places_in(group)
+                known = self._groups.get(group) or _ordered(self._keys_in(group))
                 self._groups[group] = known
         return known
 
-    def _places_in(self, group: int) -> tuple[NDArray[np.uint64], NDArray[np.int32]]:
+    def _all_places(self) -> _Places:
+        """The same of all items, and their rows in the file."""
+        with self._lock:
+            if self._every is None:
+                self._groups.clear()
+                self._every = _ordered(np.concatenate([self._keys_in(group) for group in range(len(self._sizes))]))
+            return self._every
+
+    def _keys_in(self, group: int) -> NDArray[np.uint64]:
         names = [name for name in ("collection", "id") if name in self.schema.names]
         try:
             read = self._file.read_row_group(group, columns=names, use_threads=False)
@@ -160,9 +173,7 @@ class ItemFile:
             raise _damaged(self.path, error) from error
         ids = read["id"].cast(pa.string()).to_pylist()
         collections = read["collection"].cast(pa.string()).to_pylist() if "collection" in names else [None] * len(ids)
-        keys = np.fromiter(map(_key, collections, ids), "uint64", len(ids))
-        order = np.argsort(keys, kind="stable")
-        return keys[order], order.astype("int32")
+        return np.fromiter(map(_key, collections, ids), "uint64", len(ids))
 
     @cached_property
     def _sizes(self) -> NDArray[np.intp]:
@@ -200,6 +211,19 @@ class ItemFile:
     def geometry(self) -> str:
         """The column that holds the footprints."""
         return str(self._geo.get("primary_column", "geometry"))
+
+
+def _ordered(keys: NDArray[np.uint64]) -> _Places:
+    order = np.argsort(keys, kind="stable")
+    return keys[order], order.astype("int32")
+
+
+def _row_in(places: _Places, key: int) -> int | None:
+    """The first row of a key; ``None`` where there is none."""
+    keys, rows = places
+    # As one of numpy's: beside a number of Python's it would take the keys for floats, each time and not all of them exactly.
+    found = int(keys.searchsorted(np.uint64(key)))
+    return int(rows[found]) if found < len(keys) and keys[found] == key else None
 
 
 def _key(collection: str | None, item_id: str | None) -> int:

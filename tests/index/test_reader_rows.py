@@ -43,6 +43,15 @@ def test_the_first_row_of_an_item(rows: Rows, statistics: bool, group: int, tmp_
     assert file.row_of(rows[0][0], "no such id") is None
 
 
+def test_rows_without_any_order(tmp_path: Path) -> None:
+    """Nearly every row group may hold an id: then all are put in one order, and of several rows it is still the first."""
+    ids = [f"{number * 37 % 101:03d}" for number in range(101)]
+    rows = [("c", item_id) for item_id in [*ids, *reversed(ids)]]
+    file = written(tmp_path / "items.parquet", rows, statistics=True, group=10)
+    assert [file.row_of("c", item_id) for item_id in ids] == list(range(101))
+    assert (file.row_of("other", "050"), file.row_of("c", "101")) == (None, None)
+
+
 def test_only_groups_that_may_hold_the_id_are_looked_into(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = written(tmp_path / "items.parquet", [("c", f"{number:03d}") for number in range(100)], statistics=True, group=10)
     looked: list[int] = []
