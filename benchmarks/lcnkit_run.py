@@ -82,6 +82,23 @@ def command(arguments: list[str], output: str) -> dict[str, Any]:
     return {"status": done.returncode, "said": (done.stdout + done.stderr)[-500:]}
 
 
+def command_peaks(arguments: list[str], output: str) -> dict[str, Any]:
+    """``python -m lcnkit`` as in `command`, and the peak memory (MB) of its process and of the largest of those that it starts. Linux only."""
+    running = subprocess.Popen(
+        [sys.executable, "-m", "lcnkit", *(argument.replace("OUTPUT", output) for argument in arguments)],
+        cwd=output,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    largest: dict[int, float] = {}
+    while running.poll() is None:
+        for process in (running.pid, *_descendants(running.pid)):
+            largest[process] = max(largest.get(process, 0.0), _peak(process))
+        time.sleep(_EVERY_S)
+    client = largest.pop(running.pid, 0.0)
+    return {"status": running.returncode, "client_mb": client, "worker_mb": max(largest.values(), default=0.0)}
+
+
 def first_chip(arguments: list[str], output: str) -> dict[str, Any]:
     """How long after its start a run has made its first chip; the run then goes on to its end."""
     started = time.perf_counter()

@@ -30,8 +30,8 @@ def _measure(scale: Scale, sizes: list[int], catalog: str, acquisitions: int) ->
         peaks = [series.median(f"{part}_mb") for series in measured]
         goals.append(Goal(f"largest over smallest peak of the {part}", 1.1, max(peaks) / min(peaks), False))
     notes = [
-        f"64 x 64 pixels, {acquisitions} acquisitions a chip, 5 periods, RGB, one pickle, backend=local with two workers: "
-        "small chips, so that 8,000 of them (2.2 GB) can be written often."
+        f"`python -m lcnkit` on chips of 64 x 64 pixels, {acquisitions} acquisitions each, 5 periods, RGB, one pickle, backend=local with two "
+        "workers: small chips, so that 8,000 of them (2.2 GB) can be written often."
     ]
     columns = ["", "peak of the client, MB", "peak of the largest worker, MB", "s"]
     return Table(f"Memory, catalog={catalog}", columns, rows, [] if scale.quick else goals, notes, measured)
@@ -40,12 +40,12 @@ def _measure(scale: Scale, sizes: list[int], catalog: str, acquisitions: int) ->
 def _contender(base: Path, chips: int, catalog: str) -> Contender:
     on_disk = catalog == "static"
     wide = archives.Wide(base, base.with_name(f"{base.name}_{catalog}-{chips}"), chips, apart=True, cloud_known=True).write(items=on_disk)
-    overrides = [f"dataset.root={wide.root}", "backend=local", "backend.workers=2"]
+    arguments = [f"dataset.root={wide.root}", "backend=local", "backend.workers=2", "output_dir=OUTPUT/run"]
     if not on_disk:
         index = wide.root.with_suffix(".parquet")
         if not index.exists():
             wide.index(index)
-        overrides += ["catalog=geoparquet", f"catalog.path={index}"]
+        arguments += ["catalog=geoparquet", f"catalog.path={index}"]
 
     def check(_: object, output: Path) -> None:
         import lcnkit
@@ -54,4 +54,4 @@ def _contender(base: Path, chips: int, catalog: str) -> Contender:
         if len(samples) != chips or samples[-1].images["sentinel_2"].values.shape != (5, 3, 64, 64):
             raise WrongProduct(f"{chips} chips were to be made, {len(samples)} were")
 
-    return Contender(f"{chips} chips", "benchmarks.lcnkit_run:run", {"overrides": overrides}, chips, check)
+    return Contender(f"{chips} chips", "benchmarks.lcnkit_run:command_peaks", {"arguments": arguments}, chips, check)
