@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from lcnkit.errors import OutputError
 from lcnkit.journal import OutputFolder
 from lcnkit.manifest import manifest_of, samples_of, write_failures
 from lcnkit.materialise import Made
 from lcnkit.model import Failure, Packed, Receipt
 from lcnkit.model.href import is_url
-from lcnkit.output import MANIFEST, guarded, read_manifest, write_json_with
+from lcnkit.output import MANIFEST, guarded, holds_json_with, write_json_with
 from lcnkit.planning import Prepared
 from lcnkit.settings import Run
 
@@ -36,10 +35,9 @@ def finish(prepared: Prepared, output: OutputFolder, config: Mapping[str, Any], 
     def manifest_now() -> dict[str, Any]:
         return manifest_of(config, prepared.labels, about, receipts, counts, prepared.plan.n_periods)
 
-    earlier = _earlier(output)
-    if earlier is not None and earlier == {**manifest_now(), "samples": [*samples_of(receipts)]}:
+    if (output.path / MANIFEST).exists() and holds_json_with(output.path / MANIFEST, manifest := manifest_now(), "samples", samples_of(receipts)):
         output.forget_state()  # the folder holds this very data set already: nothing is written again
-        return receipts, failures, _hints(earlier, prepared.run)
+        return receipts, failures, _hints(manifest, prepared.run)
     with guarded(output.path, "finish the data set"):
         receipts = Packed(prepared.run.exporter.finish(receipts, output.path))
     manifest = manifest_now()
@@ -47,14 +45,6 @@ def finish(prepared: Prepared, output: OutputFolder, config: Mapping[str, Any], 
         write_json_with(output.path / MANIFEST, manifest, "samples", samples_of(receipts))
     output.forget_state()
     return receipts, failures, _hints(manifest, prepared.run)
-
-
-def _earlier(output: OutputFolder) -> dict[str, Any] | None:
-    """The manifest of an earlier run."""
-    try:
-        return read_manifest(output.path)
-    except OutputError:
-        return None
 
 
 def _hints(manifest: Mapping[str, Any], run: Run) -> tuple[str, ...]:

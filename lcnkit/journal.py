@@ -6,7 +6,7 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +117,7 @@ def _lines(journal: Path) -> Iterator[Mapping[str, Any]]:
             yield values
 
 
-def _read(samples: Iterator[Mapping[str, Any]] | list[Mapping[str, Any]]) -> Iterator[Receipt]:
+def _read(samples: Iterable[Mapping[str, Any]]) -> Iterator[Receipt]:
     for values in samples:
         try:
             yield Receipt.from_dict(values)

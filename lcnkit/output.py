@@ -6,11 +6,12 @@ import errno
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
 from lcnkit.errors import OutputError, OutputFull
+from lcnkit.model import Packed
 
 #: Work in progress lives here, below the output folder; it is gone when the run has ended.
 STATE = ".lcnkit"
@@ -18,6 +19,8 @@ MANIFEST = "manifest.json"
 SELECTION = "selection.parquet"
 FAILURES = "failures.csv"
 
+# How `write_json_with` lays a list out, at the end of an object: before it, between two entries, and after the last.
+_LIST, _BETWEEN, _LAST = b",\n  NAME: [", b"\n    },", b"\n    }\n  ]\n}\n"
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -51,13 +54,47 @@ def write_json(path: Path, values: Any) -> None:
 def write_json_with(path: Path, values: Mapping[str, Any], name: str, entries: Iterable[Any]) -> None:
     """What `write_json` writes of ``{**values, name: [*entries]}``, with one entry in memory at a time; ``values`` hold something."""
     with whole_file(path, durable=True) as file:
-        file.write(_json(values).removesuffix(b"\n}") + b",\n  " + _json(name) + b": [")
-        before, after = b"\n    ", b"]\n}\n"
-        for entry in entries:
-            # Inside a text, a line's end is two other letters: each that is there ends a line of the file.
-            file.write(before + _json(entry).replace(b"\n", b"\n    "))
-            before, after = b",\n    ", b"\n  ]\n}\n"
-        file.write(after)
+        file.writelines(_json_with(values, name, entries))
+
+
+def holds_json_with(path: Path, values: Mapping[str, Any], name: str, entries: Iterable[Any]) -> bool:
+    """Whether a file holds just what `write_json_with` would write."""
+    try:
+        with path.open("rb") as file:
+            return all(file.read(len(part)) == part for part in _json_with(values, name, entries)) and not file.read(1)
+    except OSError:
+        return False
+
+
+def _json_with(values: Mapping[str, Any], name: str, entries: Iterable[Any]) -> Iterator[bytes]:
+    yield _json(values).removesuffix(b"\n}") + _LIST.replace(b"NAME", _json(name))
+    before, after = b"\n    ", b"]\n}\n"
+    for entry in entries:
+        # Inside a text, a line's end is two other letters: each that is there ends a line of the file.
+        yield before + _json(entry).replace(b"\n", b"\n    ")
+        before, after = b",\n    ", b"\n  ]\n}\n"
+    yield after
+
+
+def _entries(data: bytes, name: str) -> Iterator[Any]:
+    """The entries of a file that `write_json_with` wrote, one in memory at a time.
+
+    Raises:
+        ValueError: It has another layout, or is damaged.
+    """
+    import orjson
+
+    opening = _LIST.replace(b"NAME", _json(name))
+    before = data.find(opening)
+    start, end = before + len(opening), len(data) - len(_LAST)
+    if before < 0 or not data.startswith(b"\n    {", start) or not data.endswith(_LAST):
+        raise ValueError("another layout")
+    json.loads(data[:before] + b"\n}")
+    while start < end:
+        stop = data.find(_BETWEEN, start, end)
+        stop = end if stop < 0 else stop
+        yield orjson.loads(data[start:stop] + b"}")
+        start = stop + len(_BETWEEN)
 
 
 def _json(values: Any) -> bytes:
@@ -66,6 +103,11 @@ def _json(values: Any) -> bytes:
     json.dumps(values, allow_nan=False)  # it is strict, though: orjson would write null for NaN
     made: bytes = orjson.dumps(values, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS)
     return made
+
+
+def _any_entries(data: bytes, name: str) -> Iterable[Any]:
+    entries = json.loads(data)[name]
+    return entries if isinstance(entries, list) else ()
 
 
 @contextmanager
@@ -97,10 +139,13 @@ def read_manifest(path: Path) -> dict[str, Any]:
     return manifest
 
 
-def manifest_samples(path: Path) -> list[Mapping[str, Any]]:
+def manifest_samples(path: Path) -> Packed[Mapping[str, Any]]:
     """What the manifest says of its samples; nothing where there is none, or it is damaged."""
     try:
-        samples = read_manifest(path)["samples"]
-    except (OutputError, KeyError, TypeError):
-        return []
-    return [sample for sample in samples if isinstance(sample, Mapping)] if isinstance(samples, list) else []
+        data = (path / MANIFEST).read_bytes()
+    except OSError:
+        return Packed()
+    for read in (_entries, _any_entries):
+        with suppress(ValueError, KeyError, TypeError):
+            return Packed(sample for sample in read(data, "samples") if isinstance(sample, Mapping))
+    return Packed()

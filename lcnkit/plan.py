@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,8 @@ _KEY = b"lcnkit"
 _ATTRS = b"PANDAS_ATTRS"
 # Rows of a row group, however many come in at a time: the same rows give the same bytes.
 _ROWS = 8192
+# Rows that are read together: a year of 400 chips.
+_ROWS_READ = 32_768
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ class Plan:
 
         Read from the file when it is first asked for: of thousands of chips it takes hundreds of megabytes.
         """
-        return load_plan(self.path, self.shape)[1]
+        return SavedPlan(self.path, self.shape).table
 
 
 class PlanWriter:
@@ -74,6 +77,12 @@ class PlanWriter:
         self._waiting.append(rows.replace_schema_metadata(self._schema.metadata))
         if sum(map(len, self._waiting)) >= _ROWS:
             self._write(_ROWS)
+
+    def each(self, tables: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+        """The same tables, each written when it is taken."""
+        for table in tables:
+            self.add(table)
+            yield table
 
     def __exit__(self, *error: Any) -> None:
         with self._guarded():
@@ -116,47 +125,87 @@ def _schema_of(plan: Plan) -> pa.Schema:
     return schema.with_metadata(metadata)
 
 
-def load_plan(path: Path, shape: Shape) -> tuple[Plan, pd.DataFrame]:
-    """Read a plan and its candidates, also one that was edited with pandas: then its chips are those that have a row.
+# What a plan that was edited may lack, and what stands for it then.
+_FILLERS: Mapping[str, Any] = {"rank": 0, "reason": "", "cloud_source": ""}
 
-    Args:
-        path: The file, or the output folder that holds it.
-        shape: Used where the file no longer says how its frames are meant.
 
-    Raises:
-        PlanError: The file is absent, no Parquet, or lacks a column.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+class SavedPlan:
+    """A plan that is there, also one that was edited with pandas: then its chips are those that have a row."""
 
-    path = path.expanduser()
-    path = path / SELECTION if path.is_dir() else path
-    try:
-        stored = pq.read_table(path)
-    except FileNotFoundError as error:
-        raise PlanError(f"The plan {path} does not exist. Give the selection.parquet of an earlier run with plan=PATH.") from error
-    except (OSError, pa.ArrowException) as error:
-        raise PlanError(f"The plan {path} cannot be read: {error}") from error
-    table: pd.DataFrame = stored.to_pandas().reset_index(drop=True)
-    needed = [name for name in COLUMNS if name not in ("rank", "reason", "cloud_source")]
-    missing = [name for name in needed if name not in table.columns]
-    metadata = stored.schema.metadata or {}
-    about: Mapping[str, Any] = json.loads(metadata.get(_KEY, b"{}")) or json.loads(metadata.get(_ATTRS, b"{}")).get("lcnkit", {})
-    # A run whose chips have no candidate at all has such a plan; an edited one without a row is a mistake.
-    if missing or not (len(table) or about.get("chip_ids")):
-        what = f"lacks the columns {listing(missing)}" if missing else "has no row"
-        raise PlanError(f"The plan {path} {what}. Give the selection.parquet of an earlier run, or a copy of it that was edited.")
-    for name, filler in (("rank", 0), ("reason", ""), ("cloud_source", "")):
-        if name not in table.columns:
-            table[name] = filler
-    table = _typed(table, path)[list(COLUMNS)]
-    plan = Plan(
-        path,
-        chip_ids=tuple(about.get("chip_ids") or table["chip_id"].unique()),
-        n_periods=int(about.get("n_periods") or table["n_periods"].iloc[0]),
-        shape=Shape(about["by_period"], about["n_frames"]) if "by_period" in about else shape,
-    )
-    return plan, table
+    def __init__(self, path: Path, shape: Shape) -> None:
+        """Nothing is read yet but what the file says of itself.
+
+        Args:
+            path: The file, or the output folder that holds it.
+            shape: Used where the file no longer says how its frames are meant.
+
+        Raises:
+            PlanError: The file is absent, no Parquet, or lacks a column.
+        """
+        import pyarrow.parquet as pq
+
+        path = path.expanduser()
+        self.path = path / SELECTION if path.is_dir() else path
+        with self._reading():
+            self._file = pq.ParquetFile(self.path)
+        schema = self._file.schema_arrow
+        columns = schema.empty_table().to_pandas().reset_index(drop=True).columns
+        missing = [name for name in COLUMNS if name not in columns and name not in _FILLERS]
+        metadata = schema.metadata or {}
+        about: Mapping[str, Any] = json.loads(metadata.get(_KEY, b"{}")) or json.loads(metadata.get(_ATTRS, b"{}")).get("lcnkit", {})
+        # A run whose chips have no candidate at all has such a plan; an edited one without a row is a mistake.
+        if missing or not (self._file.metadata.num_rows or about.get("chip_ids")):
+            what = f"lacks the columns {listing(missing)}" if missing else "has no row"
+            raise PlanError(f"The plan {self.path} {what}. Give the selection.parquet of an earlier run, or a copy of it that was edited.")
+        self.plan = Plan(
+            self.path,
+            chip_ids=tuple(about.get("chip_ids") or self.chips_with_rows),
+            n_periods=int(about.get("n_periods") or next(self.parts())["n_periods"].iloc[0]),
+            shape=Shape(about["by_period"], about["n_frames"]) if "by_period" in about else shape,
+        )
+
+    @cached_property
+    def chips_with_rows(self) -> tuple[str, ...]:
+        """Ids of the chips that have a candidate, in the order of the first."""
+        with self._reading():
+            every = (batch["chip_id"].to_pylist() for batch in self._file.iter_batches(_ROWS_READ, columns=["chip_id"], use_threads=False))
+            return tuple(dict.fromkeys(str(chip_id) for some in every for chip_id in some if chip_id is not None))
+
+    def parts(self) -> Iterator[pd.DataFrame]:
+        """The candidates, some thousand after the other; at least one table.
+
+        Raises:
+            PlanError: The file is damaged, or a column holds something else than it must.
+        """
+        import pyarrow as pa
+
+        with self._reading():
+            empty = () if self._file.metadata.num_rows else (self._file.schema_arrow.empty_table(),)
+            for some in chain(empty, self._file.iter_batches(_ROWS_READ, use_threads=False)):
+                table = some.to_pandas().reset_index(drop=True)
+                for name, filler in _FILLERS.items():
+                    if name not in table.columns:
+                        table[name] = filler
+                yield _typed(table, self.path)[list(COLUMNS)]
+                pa.default_memory_pool().release_unused()
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """All candidates, see `Plan.table`."""
+        import pandas as pd
+
+        return pd.concat(list(self.parts()), ignore_index=True)
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        import pyarrow as pa
+
+        try:
+            yield
+        except FileNotFoundError as error:
+            raise PlanError(f"The plan {self.path} does not exist. Give the selection.parquet of an earlier run with plan=PATH.") from error
+        except (OSError, pa.ArrowException) as error:
+            raise PlanError(f"The plan {self.path} cannot be read: {error}") from error
 
 
 def _typed(table: pd.DataFrame, path: Path) -> pd.DataFrame:

@@ -17,7 +17,7 @@ from lcnkit.labels import LabelInfo, LabelSet, read_labels
 from lcnkit.make import Task
 from lcnkit.model import Chip, Failure, Packed
 from lcnkit.output import SELECTION
-from lcnkit.plan import Plan, PlanWriter, load_plan
+from lcnkit.plan import Plan, PlanWriter, SavedPlan
 from lcnkit.plugins import Registry
 from lcnkit.selection import Shape
 from lcnkit.settings import Run, source_name
@@ -81,42 +81,43 @@ def _plan(run: Run, labels: LabelSet, collection: str, output: OutputFolder, reg
     shape = Shape(chooses_by_period(run.source.strategy), frames_wanted(run.source.strategy, run.n_periods))
     path = output.path / SELECTION
 
-    def choose_for(chips: Packed[Chip]) -> Iterator[tuple[Sequence[Chip], pd.DataFrame]]:
-        return choices(run, chips, labels, collection, registry, sharing, by_period=shape.by_period)
+    def choose_for(chips: Packed[Chip]) -> Iterator[tuple[Sequence[Chip], list[pd.DataFrame]]]:
+        return ((part, [table]) for part, table in choices(run, chips, labels, collection, registry, sharing, by_period=shape.by_period))
 
     if run.plan is not None:
-        plan, table = load_plan(Path(run.plan), shape)
+        saved = SavedPlan(Path(run.plan), shape)
+        plan = saved.plan
         log.info("plan       as saved in %s: %s, %s", run.plan, counted(plan.n_periods, "period"), counted(len(plan.chip_ids), "chip"))
         if not set(labels.chip_ids) & set(plan.chip_ids):
             raise PlanError(
                 f"The plan {run.plan} has none of the run's chips: it has {listing(plan.chip_ids, 4)}, the labels are "
                 f"{listing(labels.chip_ids, 4)}. Give the archive it was made for with dataset.root=PATH."
             )
-        return _written(run, collection, replace(plan, path=path), [(labels.chips, table)])
+        return _written(run, collection, replace(plan, path=path), [(labels.chips, saved.parts())])
     if not (output.resumed and path.exists()):
         return _written(run, collection, Plan(path, labels.chip_ids, run.n_periods, shape), choose_for(labels.chips))
     try:
-        plan, table = load_plan(path, shape)
+        saved = SavedPlan(path, shape)
+        # Labels or imagery that were not there the last time may be there now; what was planned stays as it is.
+        known = set(saved.chips_with_rows)
+        late = labels.chips.at(place for place, chip_id in enumerate(labels.chip_ids) if chip_id not in known)
+        if not len(late):
+            tasks = TaskList(run, saved.plan, collection)
+            tasks.add(labels.chips, saved.parts())
+            return saved.plan, tasks
+        table = saved.table
     except PlanError as error:
         raise PlanError(f"{error} Remove the file to choose anew; samples that show what is chosen then are kept.") from error
-    known = set(table["chip_id"])
-    # Labels or imagery that were not there the last time may be there now; what was planned stays as it is.
-    late = labels.chips.at(place for place, chip_id in enumerate(labels.chip_ids) if chip_id not in known)
-    if not len(late):
-        tasks = TaskList(run, plan, collection)
-        tasks.add(labels.chips, table)
-        return plan, tasks
-    table = _joined(table, [found for _, found in choose_for(late)], labels.chip_ids)
-    return _written(run, collection, replace(plan, chip_ids=labels.chip_ids), [(labels.chips, table)])
+    table = _joined(table, [found for _, (found,) in choose_for(late)], labels.chip_ids)
+    return _written(run, collection, replace(saved.plan, chip_ids=labels.chip_ids), [(labels.chips, [table])])
 
 
-def _written(run: Run, collection: str, plan: Plan, chosen: Iterable[tuple[Sequence[Chip], pd.DataFrame]]) -> tuple[Plan, TaskList]:
+def _written(run: Run, collection: str, plan: Plan, chosen: Iterable[tuple[Iterable[Chip], Iterable[pd.DataFrame]]]) -> tuple[Plan, TaskList]:
     """The plan as a file, and the tasks of its chips: both are made of one part of the candidates after the other."""
     tasks = TaskList(run, plan, collection)
     with PlanWriter(plan) as file:
-        for chips, table in chosen:
-            file.add(table)
-            tasks.add(chips, table)
+        for chips, tables in chosen:
+            tasks.add(chips, file.each(tables))
     return plan, tasks
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -156,13 +156,24 @@ def _nearest(usable: pd.DataFrame, gaps: pd.DataFrame) -> pd.DataFrame:
     return filled
 
 
-def frames_by_chip(table: pd.DataFrame, chips: Sequence[Chip], n_periods: int, shape: Shape) -> Iterator[tuple[Chip, tuple[Frame, ...]]]:
-    """The frames of each chip that has candidates, in order of period and time; missing ones included."""
-    selected = table.loc[table["selected"], ["chip_id", "period", "datetime", "item_id", "item_href", "cloud_cover"]]
-    selected = selected.sort_values(["period", "datetime", "item_id"])
+def selected_of(table: pd.DataFrame) -> pd.DataFrame:
+    """What `frames_by_chip` wants to know of candidates: of those that are chosen, what a frame is made of."""
+    return table.loc[table["selected"], ["chip_id", "period", "datetime", "item_id", "item_href", "cloud_cover"]]
+
+
+def frames_by_chip(selected: Sequence[pd.DataFrame], chips: Iterable[Chip], n_periods: int, shape: Shape) -> Iterator[tuple[Chip, tuple[Frame, ...]]]:
+    """The frames of each chip, in order of period and time; missing ones included.
+
+    Args:
+        selected: The tables that `selected_of` gave, at least one.
+    """
+    import pandas as pd
+
+    every = selected[0] if len(selected) == 1 else pd.concat(selected, ignore_index=True)
+    every = every.sort_values(["period", "datetime", "item_id"])
     rows_of: dict[str, list[Frame]] = {}
-    columns = (selected[name].tolist() for name in ("chip_id", "period", "item_id", "item_href", "cloud_cover"))
-    times = selected["datetime"].dt.tz_localize(None).to_numpy(dtype="datetime64[ns]")
+    columns = (every[name].tolist() for name in ("chip_id", "period", "item_id", "item_href", "cloud_cover"))
+    times = every["datetime"].dt.tz_localize(None).to_numpy(dtype="datetime64[ns]")
     for chip_id, period, item_id, href, cloud, time in zip(*columns, times, strict=True):
         rows_of.setdefault(chip_id, []).append(Frame(period, time, item_id, href, cloud))
     for chip in chips:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from lcnkit.make import Task
 from lcnkit.model import Chip, Failure, Packed
 from lcnkit.output import SELECTION
 from lcnkit.plan import Plan
-from lcnkit.selection import frames_by_chip, refuse_gaps, sorted_out
+from lcnkit.selection import frames_by_chip, refuse_gaps, selected_of, sorted_out
 from lcnkit.settings import Run
 from lcnkit.terminal import counted
 
@@ -40,15 +41,19 @@ class TaskList:
     def __post_init__(self) -> None:
         self._planned = set(self.plan.chip_ids)
 
-    def add(self, chips: Sequence[Chip], table: pd.DataFrame) -> None:
-        """The next chips of the run, with their candidates; those that the plan lacks are left out."""
-        chips = [chip for chip in chips if chip.id in self._planned]
-        self.candidates += len(table)
-        self.chosen += int(table["selected"].sum())
-        found = {str(chip): int(count) for chip, count in table["chip_id"].value_counts().items()}
-        for chip, frames in frames_by_chip(table, chips, self.plan.n_periods, self.plan.shape):
+    def add(self, chips: Iterable[Chip], tables: Iterable[pd.DataFrame]) -> None:
+        """The next chips of the run, with all their candidates; those that the plan lacks are left out."""
+        found: Counter[str] = Counter()
+        chosen = []
+        for table in tables:
+            self.candidates += len(table)
+            found.update({str(chip_id): count for chip_id, count in table["chip_id"].value_counts().items()})
+            chosen.append(selected_of(table))
+        self.chosen += sum(map(len, chosen))
+        planned = (chip for chip in chips if chip.id in self._planned)
+        for chip, frames in frames_by_chip(chosen, planned, self.plan.n_periods, self.plan.shape):
             if all(frame.missing for frame in frames):
-                self.failures.append(self._nothing(chip, found.get(chip.id, 0)))
+                self.failures.append(self._nothing(chip, found[chip.id]))
                 continue
             self._gaps += [(chip.id, frame.period) for frame in frames if frame.missing]
             if sorted_out(frames, self.run.when_empty):

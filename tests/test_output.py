@@ -24,7 +24,7 @@ from lcnkit.errors import OutputError, OutputFull, PlanError
 from lcnkit.journal import OutputFolder
 from lcnkit.log_file import LogFile
 from lcnkit.model import Receipt
-from lcnkit.output import STATE, guarded, read_manifest, whole_file, write_json, write_json_with
+from lcnkit.output import STATE, guarded, holds_json_with, manifest_samples, read_manifest, whole_file, write_json, write_json_with
 from lcnkit.terminal import console
 from lcnkit.testing.archives import TinyArchive
 
@@ -429,3 +429,28 @@ def test_a_long_list_is_written_entry_by_entry_in_the_same_bytes(values: dict[st
         write_json_with(path / "a.json", values, "samples", iter(entries))
         write_json(path / "b.json", {**values, "samples": entries})
         assert (path / "a.json").read_bytes() == (path / "b.json").read_bytes()
+        assert holds_json_with(path / "a.json", values, "samples", iter(entries))
+        assert not holds_json_with(path / "a.json", {**values, "lcnkit": 2}, "samples", entries)
+        assert not holds_json_with(path / "a.json", values, "samples", [*entries, {}])
+        assert not entries or not holds_json_with(path / "a.json", values, "samples", entries[:-1])
+        assert not holds_json_with(path / "absent.json", values, "samples", entries)
+        (path / "a.json").rename(path / "manifest.json")
+        assert list(manifest_samples(path)) == entries
+        (path / "manifest.json").write_text(json.dumps({"samples": entries, **values}, indent=1), encoding="utf-8")
+        assert list(manifest_samples(path)) == entries, "in any other layout, too"
+
+
+@given(st.integers(0, 10**6), st.sampled_from(["cut", "{", "]", "x", '"']))
+def test_a_manifest_that_is_damaged_tells_of_no_sample(place: int, damage: str) -> None:
+    """Wherever it is: what is left of it is no evidence."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "manifest.json")
+        write_json_with(path, {"lcnkit": 1, "config": {"a": [1, 2]}}, "samples", [{"chip_id": name, "facts": {"n": [1]}} for name in "abc"])
+        text = path.read_text()
+        place %= len(text)
+        path.write_text(text[:place] if damage == "cut" else f"{text[:place]}{damage}{text[place + 1 :]}")
+        try:
+            found = json.loads(path.read_bytes())["samples"]
+        except (ValueError, KeyError):
+            found = []
+        assert list(manifest_samples(Path(folder))) == found

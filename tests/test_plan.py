@@ -10,8 +10,7 @@ import pytest
 
 from lcnkit.candidates import COLUMNS
 from lcnkit.errors import PlanError
-from lcnkit.plan import Plan, PlanWriter
-from lcnkit.plan import load_plan as load
+from lcnkit.plan import Plan, PlanWriter, SavedPlan
 from lcnkit.selection import Shape, choose
 from lcnkit.strategy.season_min_cc import SeasonMinCC
 from lcnkit.testing.candidates import make_candidates
@@ -27,9 +26,9 @@ def save_plan(plan: Plan, table: pd.DataFrame, path: Path, parts: int = 1) -> No
 
 
 def load_plan(path: Path, shape: Shape) -> Plan:
-    plan, table = load(path, shape)
-    pd.testing.assert_frame_equal(plan.table, table)
-    return plan
+    saved = SavedPlan(path, shape)
+    pd.testing.assert_frame_equal(saved.plan.table, saved.table)
+    return saved.plan
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from lcnkit.candidates import COLUMNS
 from lcnkit.contracts import chooses_by_period, frames_wanted
 from lcnkit.errors import PlanError, PluginError
 from lcnkit.model import Chip, Frame, Grid, Interval
-from lcnkit.selection import Shape, choose, fill_nearest, frames_by_chip, refuse_gaps, sorted_out
+from lcnkit.selection import Shape, choose, fill_nearest, frames_by_chip, refuse_gaps, selected_of, sorted_out
 from lcnkit.strategy.all import All
 from lcnkit.strategy.min_cc import MinCC
 from lcnkit.strategy.season_min_cc import SeasonMinCC
@@ -272,7 +272,7 @@ def chip(name: str) -> Chip:
 
 def frames(table: pd.DataFrame, strategy: Any, n_periods: int = 5, names: str = "ab") -> dict[str, tuple[Frame, ...]]:
     shape = Shape(chooses_by_period(strategy), frames_wanted(strategy, n_periods))
-    return {c.id: own for c, own in frames_by_chip(choose(strategy, table, "rule"), [chip(name) for name in names], n_periods, shape)}
+    return {c.id: own for c, own in frames_by_chip([selected_of(choose(strategy, table, "rule"))], [chip(name) for name in names], n_periods, shape)}
 
 
 class TestFrames:
@@ -302,7 +302,7 @@ class TestFrames:
     def test_a_filled_period_stands_in_its_own_place(self):
         table = make_candidates([("a", "2018-11-01", 5, "only")], n_periods=3)
         filled = fill_nearest(choose(SeasonMinCC(), table, "rule"))
-        ((_, made),) = frames_by_chip(filled, [chip("a")], 3, Shape(by_period=True, n_frames=3))
+        ((_, made),) = frames_by_chip([selected_of(filled)], [chip("a")], 3, Shape(by_period=True, n_frames=3))
         assert [(frame.period, frame.item_id) for frame in made] == [(1, "only"), (2, "only"), (3, "only")]
 
     def test_fewer_than_k_are_padded_at_the_end(self):
