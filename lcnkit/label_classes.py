@@ -46,13 +46,13 @@ def _far_bands(chip: Chip, need: Sequence[int]) -> Sequence[NDArray[Any]]:
 
     kept = plane_cache.current()
     key = plane_cache.key_of(Asset(chip.item_id, f"label bands {list(need)}", chip.label_href, {}), chip.grid, "nearest")
-    plane = kept.get(key) if kept else None
+    (plane,) = kept.get([key]) if kept else (None,)
     if plane is None:
         content = _content(chip)
         bands = _of_plain(None if content is None else plain_of(content, chip.grid), need) or _read_bands(chip, need, content)
         plane = Plane(np.stack(bands), np.ones((len(need), *chip.grid.shape), dtype=bool), None)
         if kept:
-            kept.put(key, plane)
+            kept.put({key: plane})
     return list(plane.values)
 
 

@@ -68,7 +68,7 @@ def make_plan(run: Run, output: OutputFolder, registry: Registry, sharing: Shari
     bands = run.dataset.bands_of(name, run.source.bands)
     plan, chosen = _plan(run, labels, collection, output, registry, sharing)
     chosen.refuse_gaps()
-    remote = _look_at_items(run.source.catalog, chosen.tasks, bands)
+    remote = _look_at_items(run.source.catalog, collection, chosen.tasks, bands, sharing)
     found = counted(chosen.candidates, "candidate")
     log.info("plan       %s, %d chosen for %s: %s", found, chosen.chosen, counted(len(chosen.tasks), "chip"), SELECTION)
     failures = (*labels.failures, *chosen.failures)
@@ -136,26 +136,41 @@ def _joined(planned: pd.DataFrame, found: Sequence[pd.DataFrame], chip_ids: Sequ
 _SAMPLED_ITEMS = 5
 
 
-def _look_at_items(catalog: Catalog, tasks: Sequence[Task], bands: tuple[str, ...]) -> bool:
+def _look_at_items(catalog: Catalog, collection: str, tasks: Sequence[Task], bands: tuple[str, ...], sharing: Sharing) -> bool:
     """Stop at once where a band is misspelt, instead of failing chip after chip; gives whether imagery is on a server.
 
     Raises:
         UnknownName: Items from all over the run lack the band.
     """
+    seen = sharing.once(("items", key_of(catalog), collection), lambda: _sampled(catalog, tasks))
+    if not seen.assets.issuperset(bands):  # another run of a sweep may have looked at other items
+        seen = _sampled(catalog, tasks)
+    for band in bands:
+        if seen.assets and band not in seen.assets:
+            raise UnknownName(
+                f"bands={band}: none of {seen.count} items looked at has such an asset; they have {listing(sorted(seen.assets))}."
+                f"{did_you_mean(band, seen.assets)}"
+            )
+    return seen.remote
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What some items of a run have."""
+
+    count: int
+    assets: frozenset[str] = frozenset()
+    remote: bool = False
+
+
+def _sampled(catalog: Catalog, tasks: Sequence[Task]) -> _Seen:
     sampled = [tasks[place] for place in range(0, len(tasks), max(1, len(tasks) // _SAMPLED_ITEMS))][:_SAMPLED_ITEMS]
     hrefs = [next(frame.item_href for frame in task.frames if not frame.missing) for task in sampled]
     try:
         items = catalog.items(hrefs)
     except ChipError:
-        return False  # an archive with holes: each chip says for itself what it lacks
-    known = {key for item in items for key in item.assets}
-    for band in bands:
-        if known and band not in known:
-            raise UnknownName(
-                f"bands={band}: none of {len(hrefs)} items looked at has such an asset; they have {listing(sorted(known))}."
-                f"{did_you_mean(band, known)}"
-            )
-    return any(on_servers(item) for item in items)
+        return _Seen(len(hrefs))  # an archive with holes: each chip says for itself what it lacks
+    return _Seen(len(hrefs), frozenset(key for item in items for key in item.assets), any(on_servers(item) for item in items))
 
 
 def _with_data(run: Run) -> Run:

@@ -81,9 +81,9 @@ def test_planes_go_with_the_block() -> None:
     plane = Plane(np.ones((2, 2), "uint8"), np.ones((2, 2), bool), None)
     with Sharing(several=True) as sharing:
         cache = sharing.planes(1000)
-        cache.put(b"k" * 32, plane)
-        assert sharing.planes(1000).get(b"k" * 32) is not None
+        cache.put({b"k" * 32: plane})
+        assert sharing.planes(1000).get([b"k" * 32]) != [None]
     assert not cache.folder.exists()
     _packs_of.cache_clear()  # as in a worker that has not met the folder yet
-    cache.put(b"l" * 32, plane)
+    cache.put({b"l" * 32: plane})
     assert not cache.folder.exists(), "a worker that is still busy must not bring the folder back"

@@ -30,12 +30,11 @@ def read_rows(read: Callable[[Asset], Plane], assets: Sequence[Sequence[Asset]],
     kept = plane_cache.current()
     flat = [asset for row in assets for asset in row]
     keys = [plane_cache.key_of(asset, grid, resampling) for asset in flat] if kept is not None else []
-    there = [kept.get(key) for key in keys] if kept is not None else [None] * len(flat)
+    there = kept.get(keys) if kept is not None else [None] * len(flat)
+    made: dict[int, Plane] = {}
 
     def fetched(number: int) -> Plane:
-        plane = read(flat[number])
-        if kept is not None:
-            kept.put(keys[number], plane)
+        made[number] = plane = read(flat[number])
         return plane
 
     ahead = {number: _threads().submit(fetched, number) for number, asset in enumerate(flat) if there[number] is None and is_url(asset.href)}
@@ -44,6 +43,8 @@ def read_rows(read: Callable[[Asset], Plane], assets: Sequence[Sequence[Asset]],
     finally:
         for future in ahead.values():
             future.cancel()
+        if kept is not None:
+            kept.put({keys[number]: plane for number, plane in made.copy().items()})
     return [[next(planes) for _ in row] for row in assets]
 
 

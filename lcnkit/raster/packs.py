@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import os
 import struct
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from threading import Lock
 from uuid import uuid4
@@ -17,6 +20,8 @@ KEY_BYTES = 32
 # Key, offset and length: what an index holds of each value, in the order that they were written.
 _ENTRY = struct.Struct(f"={KEY_BYTES}sQQ")
 _PACK, _INDEX = ".pack", ".index"
+# Values written in one call; systems take 1,024 at most (IOV_MAX).
+_AT_ONCE = 512
 
 
 class Packs:
@@ -31,41 +36,51 @@ class Packs:
         self._places: dict[bytes, tuple[str, int, int]] = {}
         self._seen: dict[str, int] = {}
 
-    def get(self, key: bytes) -> bytes | None:
-        """The value, ``None`` where there is none that can be read whole."""
+    def get(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        """The values, ``None`` for each that is not there or cannot be read whole."""
         with self._lock:
-            if key not in self._places:
+            if not self._places.keys() >= set(keys):
                 self._look()
-            place = self._places.get(key)
-        if place is None:
-            return None
-        name, offset, length = place
-        try:
-            with open(self._folder / (name + _PACK), "rb", buffering=0) as file:
-                value = os.pread(file.fileno(), length, offset)
-        except OSError:
-            return None
-        return value if len(value) == length else None
+            places = [self._places.get(key) for key in keys]
+        with ExitStack() as stack:
+            files: dict[str, int] = {}
+            for name in {place[0] for place in places if place is not None}:
+                with suppress(OSError):
+                    files[name] = stack.enter_context(open(self._folder / (name + _PACK), "rb", buffering=0)).fileno()
+            return [None if place is None or place[0] not in files else _whole(files[place[0]], *place[1:]) for place in places]
 
-    def add(self, key: bytes, value: bytes, limit: int) -> None:
-        """Keep a value, unless all values would take more than ``limit`` bytes then; what cannot be written is left.
+    def add(self, values: Mapping[bytes, bytes], limit: int) -> None:
+        """Keep values, as long as all that are there take no more than ``limit`` bytes; what cannot be written is left.
 
-        Processes that add at the same moment may pass the limit by a value each.
+        Those of a chip come together: many threads that each write one would wait for each other most of the time.
+        Processes that add at the same moment may pass the limit by what they add.
         """
         with self._lock:
             try:
-                if self._size() + len(value) + _ENTRY.size > limit:
-                    return
-                with open(self._folder / (self._own + _PACK), "ab", buffering=0) as file:
-                    offset = file.tell()
-                    if file.write(value) < len(value):  # the disk is full
-                        return
-                # What an index names is there in full: it is written afterwards, in one piece.
-                with open(self._folder / (self._own + _INDEX), "ab", buffering=0) as file:
-                    file.write(_ENTRY.pack(key, offset, len(value)))
+                room = limit - self._size()
+                kept: dict[bytes, bytes] = {}
+                for key, value in values.items():
+                    if len(value) + _ENTRY.size <= room:
+                        room -= len(value) + _ENTRY.size
+                        kept[key] = value
+                for start in range(0, len(kept), _AT_ONCE):
+                    self._write(dict(islice(kept.items(), start, start + _AT_ONCE)))
             except OSError:
                 return
-            self._places[key] = (self._own, offset, len(value))
+
+    def _write(self, values: Mapping[bytes, bytes]) -> None:
+        with open(self._folder / (self._own + _PACK), "ab", buffering=0) as file:
+            offset = file.tell()
+            written = offset + os.writev(file.fileno(), list(values.values()))
+        entries: dict[bytes, tuple[str, int, int]] = {}
+        for key, value in values.items():
+            if offset + len(value) <= written:  # else the disk is full
+                entries[key] = (self._own, offset, len(value))
+            offset += len(value)
+        # What an index names is there in full: it is written afterwards, in one piece.
+        with open(self._folder / (self._own + _INDEX), "ab", buffering=0) as file:
+            file.write(b"".join(_ENTRY.pack(key, *place[1:]) for key, place in entries.items()))
+        self._places.update(entries)
 
     def _size(self) -> int:
         return sum(entry.stat().st_size for entry in os.scandir(self._folder))
@@ -84,6 +99,14 @@ class Packs:
                     self._places.update((key, (name, offset, length)) for key, offset, length in _ENTRY.iter_unpack(found[:whole]))
         except OSError:  # the folder has gone with its sweep
             return
+
+
+def _whole(file: int, offset: int, length: int) -> bytes | None:
+    try:
+        value = os.pread(file, length, offset)
+    except OSError:
+        return None
+    return value if len(value) == length else None
 
 
 def packs_of(folder: Path) -> Packs:

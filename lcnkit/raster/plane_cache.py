@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -34,29 +34,35 @@ class PlaneCache:
     limit: int
     """Bytes; no plane is added beyond it."""
 
-    def get(self, key: bytes) -> Plane | None:
-        """The plane of that key, ``None`` where it is not kept (or cannot be read)."""
-        kept = packs_of(self.folder).get(key)
-        if kept is None:
-            return None
-        about = json.loads(kept[: kept.index(b"\n")])
-        start, dtype, shape = kept.index(b"\n") + 1, np.dtype(about["dtype"]), tuple(about["shape"])
-        count = math.prod(shape)
-        values = np.frombuffer(kept, dtype, count, start).reshape(shape)
-        mask = None
-        if about["mask"]:
-            bits = np.unpackbits(np.frombuffer(kept, "uint8", offset=start + count * dtype.itemsize), count=count)
-            mask = bits.reshape(shape).view(bool)
-        return Plane(values, mask, None if about["nodata"] is None else float(about["nodata"]))
+    def get(self, keys: Sequence[bytes]) -> list[Plane | None]:
+        """The planes of these keys, ``None`` for each that is not kept (or cannot be read)."""
+        return [None if kept is None else _plane(kept) for kept in packs_of(self.folder).get(keys)]
 
-    def put(self, key: bytes, plane: Plane) -> None:
-        """Keep a plane, as long as there is room; a disk that takes no more is no error here."""
-        nodata = None if plane.nodata is None else repr(plane.nodata)
-        about = {"dtype": plane.values.dtype.str, "shape": plane.values.shape, "nodata": nodata, "mask": plane.mask is not None}
-        mask = b"" if plane.mask is None else np.packbits(plane.mask).tobytes()
-        line = json.dumps(about).encode()
-        line += b" " * (-(len(line) + 1) % _ALIGNED) + b"\n"
-        packs_of(self.folder).add(key, b"".join((line, np.ascontiguousarray(plane.values).data, mask)), self.limit)
+    def put(self, planes: Mapping[bytes, Plane]) -> None:
+        """Keep planes, as long as there is room; a disk that takes no more is no error here."""
+        if planes:
+            packs_of(self.folder).add({key: _bytes(plane) for key, plane in planes.items()}, self.limit)
+
+
+def _plane(kept: bytes) -> Plane:
+    about = json.loads(kept[: kept.index(b"\n")])
+    start, dtype, shape = kept.index(b"\n") + 1, np.dtype(about["dtype"]), tuple(about["shape"])
+    count = math.prod(shape)
+    values = np.frombuffer(kept, dtype, count, start).reshape(shape)
+    mask = None
+    if about["mask"]:
+        bits = np.unpackbits(np.frombuffer(kept, "uint8", offset=start + count * dtype.itemsize), count=count)
+        mask = bits.reshape(shape).view(bool)
+    return Plane(values, mask, None if about["nodata"] is None else float(about["nodata"]))
+
+
+def _bytes(plane: Plane) -> bytes:
+    nodata = None if plane.nodata is None else repr(plane.nodata)
+    about = {"dtype": plane.values.dtype.str, "shape": plane.values.shape, "nodata": nodata, "mask": plane.mask is not None}
+    mask = b"" if plane.mask is None else np.packbits(plane.mask).tobytes()
+    line = json.dumps(about).encode()
+    line += b" " * (-(len(line) + 1) % _ALIGNED) + b"\n"
+    return b"".join((line, np.ascontiguousarray(plane.values).data, mask))
 
 
 def key_of(asset: Asset, grid: Grid, resampling: str) -> bytes:
