@@ -101,7 +101,7 @@ def test_the_notebook_leaves_out_the_last_day_and_gives_an_inner_edge_to_the_ear
 
 def test_the_notebook_keeps_only_the_midnight_of_a_single_day() -> None:
     day = np.datetime64("2018-05-01", "ns")
-    assert assign_notebook_periods(utc("2018-05-01", "2018-05-01T10:00"), day, day + DAY, 3).tolist() == [1, 0]
+    assert assign_notebook_periods(utc("2018-05-01", "2018-05-01T10:00"), day, day + np.timedelta64(DAY, "ns"), 3).tolist() == [1, 0]
 
 
 @pytest.mark.parametrize("assign", [assign_periods, assign_notebook_periods])
@@ -126,7 +126,7 @@ def test_coarser_times_are_read_as_the_instants_they_are() -> None:
 def test_edges_are_the_first_instants_of_the_periods() -> None:
     days = ["2018-01-01", "2018-03-15", "2018-05-27", "2018-08-08", "2018-10-20", "2019-01-01"]
     assert edges(YEAR.start, YEAR.end, 5).astype("datetime64[D]").astype(str).tolist() == days
-    assert (edges(YEAR.start, YEAR.start + 10, 3) - YEAR.start).astype(int).tolist() == [0, 4, 7, 10]
+    assert (edges(YEAR.start, YEAR.start + np.timedelta64(10, "ns"), 3) - YEAR.start).astype(int).tolist() == [0, 4, 7, 10]
 
 
 def test_the_middle_is_halfway_and_period_0_has_none() -> None:

@@ -36,7 +36,7 @@ def mixed_candidates() -> pd.DataFrame:
     rows: list[tuple[str, str, float | None, str]] = []
     for chip in ("chip_b", "chip_a", "chip_c"):
         for day in range(0, 365, 9):
-            when = f"{np.datetime64('2018-01-01') + day}T10:30:00"
+            when = f"{np.datetime64('2018-01-01') + np.timedelta64(day, 'D')}T10:30:00"
             cloud = None if day % 5 == 4 else float((day * 7 + ord(chip[-1])) % 4 * 15)
             rows += [(chip, when, cloud, f"{chip}_{day}"), (chip, when, cloud, f"{chip}_{day}_again")]
     rows += [("chip_d", "2018-01-01", 0.0, "chip_d_first"), ("chip_d", "2018-12-31T23:59:59", 0.0, "chip_d_last")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from datetime import datetime, timedelta
 
 import pandas as pd
 import pytest
@@ -23,8 +24,8 @@ class TestSeasonMinCC(StrategyContract):
 
 def notebook_period(row) -> int:
     """The tutorial's periods; the dates below are all whole hours, and its edges too, so integers will do."""
-    hours = (row.datetime - row.interval_start) // pd.Timedelta(hours=1)
-    all_hours = (row.interval_end - row.interval_start) // pd.Timedelta(hours=1) - 24
+    hours = (row.datetime - row.interval_start) // timedelta(hours=1)
+    all_hours = (row.interval_end - row.interval_start) // timedelta(hours=1) - 24
     if hours == 0:
         return 1
     inside = [k for k in range(1, row.n_periods + 1) if (k - 1) * all_hours < hours * row.n_periods <= k * all_hours]
@@ -55,7 +56,7 @@ def oracle(table: pd.DataFrame, max_cloud: float, notebook: bool) -> set[tuple[s
 
 # Few dates and few values, so that most groups have ties; edges, the last day and the days around the interval are in.
 hours = st.sampled_from([-1, 0, 29, 48, 60, 72, 73, 96, 143, 144, 145, 168])
-dates = hours.map(lambda hour: pd.Timestamp("2018-01-01") + pd.Timedelta(hours=hour))
+dates = hours.map(lambda hour: pd.Timestamp(datetime(2018, 1, 1) + timedelta(hours=hour)))
 clouds = st.sampled_from([None, 0.0, 0.4, 1.0, 1.9, 50.0, 99.5, 100.0])
 candidates = st.lists(st.tuples(st.sampled_from(["a", "b", "c"]), dates, clouds), max_size=40)
 
