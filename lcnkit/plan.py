@@ -205,7 +205,7 @@ class SavedPlan:
         except FileNotFoundError as error:
             raise PlanError(f"The plan {self.path} does not exist. Give the selection.parquet of an earlier run with plan=PATH.") from error
         except (OSError, pa.ArrowException) as error:
-            raise PlanError(f"The plan {self.path} cannot be read: {error}") from error
+            raise PlanError(f"The plan {self.path} cannot be read: {str(error).rstrip('.')}.") from error
 
 
 def _typed(table: pd.DataFrame, path: Path) -> pd.DataFrame:

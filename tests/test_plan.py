@@ -169,3 +169,16 @@ class TestWhatIsNoPlan:
         (tmp_path / "empty").mkdir()
         with pytest.raises(PlanError, match="does not exist"):
             load_plan(tmp_path / "empty", BY_PERIOD)
+
+
+def test_a_plan_that_is_damaged_further_on_is_named(plan, tmp_path):
+    """What it says of itself is sound, and so are its first rows: they are read, and no half of a plan is used."""
+    table = make_candidates([(f"chip{number % 7}", "2018-01-10", float(number % 100)) for number in range(70_000)])
+    save_plan(plan, table, tmp_path / "plan.parquet")
+    data = bytearray((tmp_path / "plan.parquet").read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 400] = bytes(byte ^ 0x5A for byte in data[middle : middle + 400])
+    (tmp_path / "plan.parquet").write_bytes(data)
+    saved = SavedPlan(tmp_path / "plan.parquet", BY_PERIOD)
+    with pytest.raises(PlanError, match=r"plan\.parquet cannot be read: .*[^.]\.$"):
+        list(saved.parts())
