@@ -66,7 +66,7 @@ class PlanWriter:
         self._schema = _schema_of(self._plan)
         with self._guarded():
             file = self._stack.enter_context(whole_file(self._plan.path, durable=True))
-            self._file = self._stack.enter_context(pq.ParquetWriter(file, self._schema, compression="zstd"))
+            self._file = self._stack.enter_context(pq.ParquetWriter(file, self._schema, compression="zstd", write_page_checksum=True))
         return self
 
     def add(self, table: pd.DataFrame) -> None:
@@ -147,7 +147,7 @@ class SavedPlan:
         path = path.expanduser()
         self.path = path / SELECTION if path.is_dir() else path
         with self._reading():
-            self._file = pq.ParquetFile(self.path)
+            self._file = pq.ParquetFile(self.path, page_checksum_verification=True)
         schema = self._file.schema_arrow
         columns = schema.empty_table().to_pandas().reset_index(drop=True).columns
         missing = [name for name in COLUMNS if name not in columns and name not in _FILLERS]

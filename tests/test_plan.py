@@ -182,3 +182,17 @@ def test_a_plan_that_is_damaged_further_on_is_named(plan, tmp_path):
     saved = SavedPlan(tmp_path / "plan.parquet", BY_PERIOD)
     with pytest.raises(PlanError, match=r"plan\.parquet cannot be read: .*[^.]\.$"):
         list(saved.parts())
+
+
+def test_a_plan_in_which_a_byte_has_changed_is_refused(plan, table, path):
+    """Each page has a checksum: another choice than the one that was made must not pass for it."""
+    data = path.read_bytes()
+    rows = len(data) - 8 - int.from_bytes(data[-8:-4], "little")  # behind them, what the file says of itself
+    refused = 0
+    for place in range(4, rows, 29):
+        path.write_bytes(data[:place] + bytes([data[place] ^ 0xFF]) + data[place + 1 :])
+        try:
+            pd.testing.assert_frame_equal(SavedPlan(path, BY_PERIOD).table, table)  # a byte that says nothing of the rows
+        except PlanError:
+            refused += 1
+    assert refused > rows / 29 / 2
