@@ -17,7 +17,7 @@ from lcnkit.model import Chip, Failure, Interval, Item, Packed
 from lcnkit.settings import Dataset
 
 
-class _Made:
+class _ChipsMade:
     """What became of labels: chips are kept small from the first on."""
 
     def __init__(self, made: Iterable[Made]) -> None:
@@ -37,7 +37,7 @@ class _Entries:
     all_ids: frozenset[str]
     chips: Packed[Chip]
     wanted: list[tuple[str, str, int | Failure]]
-    """See `_Made.each`."""
+    """See `_ChipsMade.each`."""
     places: list[LabelPlace]
     """Of all labels that may link to sources."""
 
@@ -127,7 +127,7 @@ def _entries(collection: Collection, wanted: int | tuple[str, ...] | None, maker
                 positions.append(position)
                 yield chip_id, path, item
 
-    made = _Made(maker.made(read()))
+    made = _ChipsMade(maker.made(read()))
     kept = dict(zip(positions, made.each, strict=True))
     return _Entries(frozenset(chip for chip, _ in ids), made.chips, [kept[position] for position in _positions(ids, wanted)], places)
 
@@ -156,7 +156,7 @@ def _far_entries(collection: Collection, wanted: int | tuple[str, ...] | None, m
     places = [LabelPlace(chip, path) for chip, path in zip(ids, part.item_paths, strict=True)] if part is collection else []
     if not as_named:
         return None
-    made = _Made(maker.made(entries))
+    made = _ChipsMade(maker.made(entries))
     return _Entries(frozenset(ids), made.chips, made.each, places)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lcnkit.archive import Archive, folder_of, load_item, stac
+from lcnkit.archive import Archive, folder_of, load_item
 from lcnkit.catalog.static import Static
 from lcnkit.contracts import Query
 from lcnkit.errors import ConfigError, DataError, UnreadableAsset
@@ -149,46 +149,6 @@ class TestLayouts:
         assert not any(os.path.isabs(href) for href in found["item_href"]), "a plan must fit a copy of the archive"
         (item,) = catalog.items(found["item_href"][:1])
         assert Path(item.asset("B04").href).exists()
-
-
-class TestReadOnce:
-    """A collection with many links is read once, as long as its file stays as it is."""
-
-    @pytest.fixture(autouse=True)
-    def every_file_counts(self, monkeypatch):
-        monkeypatch.setattr(stac, "_WORTH_KEEPING", 0)
-
-    @pytest.fixture
-    def reads(self, monkeypatch):
-        found: list[str] = []
-        read = stac._read
-        monkeypatch.setattr(stac, "_read", lambda store, path: (found.append(path), read(store, path))[1])
-        return found
-
-    def settle(self, root):
-        for path in root.glob("*/collection.json"):
-            os.utime(path, (1_600_000_000, 1_600_000_000 + sum(map(ord, path.read_text())) / 1e9))
-
-    def test_what_has_not_changed(self, root, reads):
-        self.settle(root)
-        assert_complete(root)
-        assert sorted(path for path in reads if path.endswith("collection.json") and os.path.exists(path)) == sorted(
-            map(str, root.glob("*/collection.json"))
-        )
-
-    def test_what_has_changed(self, root, reads):
-        self.settle(root)
-        assert_complete(root)
-        links = json.loads((root / LABELS / "collection.json").read_text())["links"]
-        edit(root / LABELS / "collection.json", links=[link for link in links if "28QDE_01" not in link["href"]])
-        assert [chip.id for chip in read_labels(str(root), Dataset(), None, None).chips] == ["28QDE_00"]
-
-    def test_what_may_still_change(self, root, reads):
-        """Within the same tick of the file system's clock."""
-        Archive.open(str(root))
-        once = len(reads)
-        Archive.open(str(root))
-        assert len(reads) == 2 * once
 
 
 class TestRoot:

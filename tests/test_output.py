@@ -5,28 +5,19 @@ from __future__ import annotations
 import errno
 import json
 import os
-import pickle
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 import xxhash
-from hypothesis import given
-from hypothesis import strategies as st
 
 from lcnkit.claim import claim, differences
-from lcnkit.cli import main
 from lcnkit.errors import OutputError, OutputFull, PlanError
 from lcnkit.journal import OutputFolder
 from lcnkit.log_file import LogFile
 from lcnkit.model import Receipt
-from lcnkit.output import STATE, guarded, holds_json_with, manifest_samples, read_manifest, whole_file, write_json, write_json_with
-from lcnkit.terminal import console
-from lcnkit.testing.archives import TinyArchive
+from lcnkit.output import STATE, guarded, read_manifest, whole_file, write_json
 
 CONFIG = {"n_periods": 5, "strategy": {"name": "season_min_cc", "max_cloud": 60.0}, "transform": [{"name": "raw"}], "plan": None}
 
@@ -345,112 +336,3 @@ class TestLogFile:
         handler.handle(logging.LogRecord("lcnkit", logging.INFO, "", 1, "message", (), None))
         handler.close()
         assert capsys.readouterr() == ("", "")
-
-
-@pytest.fixture(autouse=True)
-def _fresh_console():
-    """The console remembers whether standard error is a terminal."""
-    console.cache_clear()
-
-
-# A run whose process may write files up to so many bytes: writing more fails like a full disk does.
-LIMITED = """
-import resource, sys
-limit = int(sys.argv.pop(1))
-if limit:
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-from lcnkit.cli import main
-sys.exit(main())
-"""
-
-
-class TestFullDisk:
-    @pytest.fixture
-    def root(self, tmp_path) -> Path:
-        archive = TinyArchive(tmp_path / "archive", size=64)
-        for number in range(6):
-            archive.chip(f"C{number}", classes=number % 3)
-            for month in (2, 5, 8):
-                archive.item(f"C{number}", f"2018-{month:02d}-01", cloud=month, B04=1000 * number + np.arange(64 * 64).reshape(64, 64))
-        return archive.write()
-
-    def overrides(self, root: Path, output: Path) -> list[str]:
-        return ["dataset=landcovernet", f"dataset.root={root}", "n_periods=3", "bands=[B04]", "backend=serial", f"output_dir={output}"]
-
-    def limited(self, root: Path, output: Path, limit: int) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([sys.executable, "-c", LIMITED, str(limit), *self.overrides(root, output)], capture_output=True, text=True, check=False)
-
-    def finished(self, folder: Path) -> dict[str, bytes]:
-        return {name: data for name, data in tree(folder).items() if not name.startswith((".hydra", "lcnkit.log"))}
-
-    @pytest.mark.parametrize(
-        ("limit", "fitting"),
-        [pytest.param(60_000, 0, id="no sample fits", marks=pytest.mark.slow), pytest.param(200_000, 2, id="some samples fit")],
-    )
-    def test_the_message_says_what_and_where_and_a_later_run_goes_on(self, root, tmp_path, limit, fitting, capsys):
-        """A sample has some 82 kB: 3 frames of 64 x 64 float32 and the label, int64."""
-        output = tmp_path / "out"
-        full = self.limited(root, output, limit)
-        assert full.returncode in (1, 3)
-        (line,) = [line for line in full.stderr.splitlines() if line.startswith("lcnkit:")]
-        assert f"The disk is full: cannot write the samples in {output}" in line
-        assert "same output_dir to go on" in line
-        assert "Traceback" not in full.stderr
-        assert not (output / "items.pkl").exists()
-        assert not (output / "manifest.json").exists()
-        journal = output / STATE / "journal.jsonl"
-        done = [json.loads(line)["chip_id"] for line in journal.read_text().splitlines()] if journal.exists() else []
-        assert len(done) == fitting
-
-        assert main(self.overrides(root, output)) == 0
-        assert (f"{fitting} of 6 chips are there already" in capsys.readouterr().err) == bool(fitting)
-        assert not (output / STATE).exists()
-        assert main(self.overrides(root, tmp_path / "undisturbed")) == 0
-        assert self.finished(output) == self.finished(tmp_path / "undisturbed")
-        assert len(pickle.loads((output / "items.pkl").read_bytes())) == 6
-
-    def test_full_before_the_plan_is_written(self, root, tmp_path):
-        full = self.limited(root, tmp_path / "out", 400)
-        assert full.returncode == 1
-        assert [line[:28] for line in full.stderr.splitlines() if line.startswith("lcnkit:")] == ["lcnkit: The disk is full: ca"]
-        assert "Traceback" not in full.stderr
-        assert main(self.overrides(root, tmp_path / "out")) == 0
-
-
-@given(
-    st.dictionaries(st.text(), st.integers(-(2**53), 2**53) | st.text() | st.lists(st.text()), min_size=1, max_size=3),
-    st.lists(st.dictionaries(st.text(), st.lists(st.integers(-5, 5), max_size=3) | st.text(), max_size=3), max_size=4),
-)
-def test_a_long_list_is_written_entry_by_entry_in_the_same_bytes(values: dict[str, Any], entries: list[dict[str, Any]]) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder)
-        values.pop("samples", None)
-        values["lcnkit"] = 1
-        write_json_with(path / "a.json", values, "samples", iter(entries))
-        write_json(path / "b.json", {**values, "samples": entries})
-        assert (path / "a.json").read_bytes() == (path / "b.json").read_bytes()
-        assert holds_json_with(path / "a.json", values, "samples", iter(entries))
-        assert not holds_json_with(path / "a.json", {**values, "lcnkit": 2}, "samples", entries)
-        assert not holds_json_with(path / "a.json", values, "samples", [*entries, {}])
-        assert not entries or not holds_json_with(path / "a.json", values, "samples", entries[:-1])
-        assert not holds_json_with(path / "absent.json", values, "samples", entries)
-        (path / "a.json").rename(path / "manifest.json")
-        assert list(manifest_samples(path)) == entries
-        (path / "manifest.json").write_text(json.dumps({"samples": entries, **values}, indent=1), encoding="utf-8")
-        assert list(manifest_samples(path)) == entries, "in any other layout, too"
-
-
-@given(st.integers(0, 10**6), st.sampled_from(["cut", "{", "]", "x", '"']))
-def test_a_manifest_that_is_damaged_tells_of_no_sample(place: int, damage: str) -> None:
-    """Wherever it is: what is left of it is no evidence."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "manifest.json")
-        write_json_with(path, {"lcnkit": 1, "config": {"a": [1, 2]}}, "samples", [{"chip_id": name, "facts": {"n": [1]}} for name in "abc"])
-        text = path.read_text()
-        place %= len(text)
-        path.write_text(text[:place] if damage == "cut" else f"{text[:place]}{damage}{text[place + 1 :]}")
-        try:
-            found = json.loads(path.read_bytes())["samples"]
-        except (ValueError, KeyError):
-            found = []
-        assert list(manifest_samples(Path(folder))) == found

@@ -22,8 +22,6 @@ from lcnkit.model.packed_hrefs import PackedHrefs
 
 # Collections lie in the root, one folder down, or nested twice (an archive unpacked into a folder of its own name).
 _DEPTH = 3
-
-
 # A file that changed less long ago may change again without another time: it is read each time.
 _SETTLED_S = 2.0
 # Bytes of a file that takes some time to read.
@@ -31,7 +29,7 @@ _WORTH_KEEPING = 100_000
 
 
 @dataclass(frozen=True)
-class Stac:
+class StacObject:
     """A catalog or collection, as it is read."""
 
     document: dict[str, Any]
@@ -40,7 +38,7 @@ class Stac:
     """Absolute hrefs of those links, as they are written: thousands, and kept small."""
 
     @classmethod
-    def of(cls, document: dict[str, Any], path: str) -> Stac:
+    def of(cls, document: dict[str, Any], path: str) -> StacObject:
         """Args: path is the file that holds it, where relative hrefs start. A link that is damaged itself is passed over."""
         links = document.get("links")
         every = [link for link in links if isinstance(link, dict)] if isinstance(links, list) else []
@@ -80,7 +78,7 @@ def scanned(store: Store, folder: str, known: Mapping[str, Collection], depth: i
             yield from scanned(store, f"{folder}/{name}", known, depth - 1)
 
 
-def read_stac(store: Store, path: str) -> Stac | None:
+def read_stac(store: Store, path: str) -> StacObject | None:
     """The JSON object in a file, or ``None`` where there is none.
 
     A run looks at its archive a few times. A file on this machine that holds 100,000 links to items is read once, as long as it does not change.
@@ -98,11 +96,11 @@ def read_stac(store: Store, path: str) -> Stac | None:
 
 
 @lru_cache(maxsize=16)
-def _settled(path: str, changed: int, moved: int, size: int) -> Stac | None:
+def _settled(path: str, changed: int, moved: int, size: int) -> StacObject | None:
     return _read(DISK, path)
 
 
-def _read(store: Store, path: str) -> Stac | None:
+def _read(store: Store, path: str) -> StacObject | None:
     try:
         document = parse(store.read(path))
     except (FileNotFoundError, PermissionError, ValueError):
@@ -111,7 +109,7 @@ def _read(store: Store, path: str) -> Stac | None:
         if store.is_remote:
             raise
         return None
-    return Stac.of(document, path) if isinstance(document, dict) else None
+    return StacObject.of(document, path) if isinstance(document, dict) else None
 
 
 def unique(collections: Iterable[Collection]) -> list[Collection]:
