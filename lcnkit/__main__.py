@@ -3,6 +3,14 @@
 import signal
 import sys
 
+import lcnkit
+
+if getattr(lcnkit, "__file__", None) is None:  # else other imports would go wrong, each in its own way
+    sys.exit(
+        "lcnkit: Python takes the folder `lcnkit` that is here for the package; it is most likely a clone. "
+        "Run the command from inside it (cd lcnkit), or from another folder."
+    )
+
 from lcnkit.cli import main
 
 

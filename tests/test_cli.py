@@ -304,3 +304,15 @@ class TestOtherCommands:
 @pytest.mark.parametrize(("statuses", "status"), [([], 0), ([0, 0], 0), ([1, 1], 1), ([3], 3), ([0, 1], 3), ([0, 3], 3), ([1, 3], 3)])
 def test_status_of_a_sweep(statuses, status):
     assert together(statuses) == status
+
+
+def test_a_clone_in_the_current_folder_is_named(tmp_path):
+    """An editable install, and the folder that holds the clone: Python takes the clone for a package without `__init__.py`."""
+    (tmp_path / "lcnkit").mkdir()
+    for path in Path(lcnkit.__file__).parent.iterdir():
+        if path.name not in ("__init__.py", "__pycache__"):
+            (tmp_path / "lcnkit" / path.name).symlink_to(path)
+    done = subprocess.run([sys.executable, "-m", "lcnkit", "plugins"], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, "")
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("lcnkit: Python takes the folder `lcnkit` that is here for the package")
