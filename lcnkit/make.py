@@ -21,6 +21,7 @@ from lcnkit.contracts import Catalog, Exporter, Reader, Transform
 from lcnkit.errors import ChipError, LcnkitError, OutputFull
 from lcnkit.label_classes import read_classes
 from lcnkit.model import Chip, Failure, Frame, Image, Receipt, Sample
+from lcnkit.model.crs import spatial_ref
 from lcnkit.model.sample import valid_of
 from lcnkit.output import guarded
 from lcnkit.raster.plane_cache import PlaneCache, keeping
@@ -77,6 +78,16 @@ class Gathered:
 
     sample: Sample
     steps: Steps
+
+
+@dataclass(frozen=True)
+class Model:
+    """What the samples of a run have in common, seen in one of them."""
+
+    image: Image
+    """Cut down to its first pixel: bands, types, nodata."""
+    spatial_refs: dict[str, dict[str, Any]]
+    """Of every CRS of the run, see `lcnkit.model.crs.spatial_ref`."""
 
 
 @dataclass(frozen=True)
@@ -153,8 +164,8 @@ class Recipe:
             attrs=self.label_attrs,
         )
 
-    def model(self, task: Task) -> Image:
-        """What reading and transforming make of a chip, cut down to its first pixel: bands, types, nodata.
+    def model(self, task: Task, crs: Sequence[str]) -> Model:
+        """What reading and transforming make of a chip, without its pixels, and what these CRS mean.
 
         All workers wait for it, so that one acquisition has to do, unless a transform wants to see more.
         """
@@ -165,7 +176,8 @@ class Recipe:
             except Exception:  # somebody else's transform may stumble in its own way
                 image = self._transformed(self._read(task))
         corner = np.s_[:, :, :1, :1]
-        return dataclasses.replace(image, values=image.values[corner].copy(), valid=image.valid[corner].copy())
+        image = dataclasses.replace(image, values=image.values[corner].copy(), valid=image.valid[corner].copy())
+        return Model(image, {name: spatial_ref(name) for name in crs})
 
     def outlines(self, model: Image, tasks: Sequence[Task]) -> Iterator[Sample]:
         """The samples of the tasks with zeros for pixels: all that an exporter needs to know how large they will be."""

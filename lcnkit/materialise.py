@@ -7,14 +7,16 @@ import shutil
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import count
 
 from lcnkit.contracts import Exporter, Outcome, Pool
 from lcnkit.errors import BackendError, OutputFull
 from lcnkit.interrupt import Halt, interruptible
 from lcnkit.journal import OutputFolder
-from lcnkit.make import Gathered, Recipe, Task, overlap_for
-from lcnkit.model import Failure, Frame, Image, PackedDict, Receipt
+from lcnkit.make import Gathered, Model, Recipe, Task, overlap_for
+from lcnkit.model import Failure, Frame, PackedDict, Receipt
+from lcnkit.model.crs import remember
 from lcnkit.model.href import is_url
 from lcnkit.output import guarded
 from lcnkit.planning import Prepared
@@ -72,7 +74,7 @@ def materialise(prepared: Prepared, output: OutputFolder, sharing: Sharing) -> M
     result.shared = prepared.run.exporter.elsewhere or pool.shares(output.path.absolute())
     recipe = _recipe(prepared, output, _planes(prepared, sharing))
     if not result.kept:
-        _reserve(recipe, waiting, output, pool, sharing)
+        _reserve(recipe, prepared.crs, waiting, output, pool, sharing)
     with progress(len(waiting)) as advance, interruptible() as halt:
         work = _Work(recipe, output, pool, halt, advance, result, prepared.run.retries, stop_at_failure=prepared.run.on_error == "raise")
         try:
@@ -168,29 +170,30 @@ def _first_failure(failure: Failure) -> str:
 _TRIED_AS_MODEL = 3
 
 
-def _reserve(recipe: Recipe, tasks: Sequence[Task], output: OutputFolder, pool: Pool, sharing: Sharing) -> None:
+def _reserve(recipe: Recipe, crs: Sequence[str], tasks: Sequence[Task], output: OutputFolder, pool: Pool, sharing: Sharing) -> None:
     """Let the exporter lay out the data set, and say early that it will not fit on the disk."""
     if type(recipe.exporter).reserve is Exporter.reserve:  # a format with a file for each sample has nothing to lay out
         return
     alike = ("model", recipe.source, recipe.bands, key_of(recipe.catalog, recipe.reader, *recipe.transforms))
     try:
-        model = sharing.once(alike, lambda: _model(recipe, tasks, pool))
+        model = sharing.once(alike, lambda: _model(recipe, crs, tasks, pool))
     except LookupError:
         return
+    remember(model.spatial_refs)
     with guarded(output.path, "lay out the data set"):
         free = shutil.disk_usage(output.path).free
-        needed = recipe.exporter.reserve(recipe.outlines(model, tasks), output.path.absolute())
+        needed = recipe.exporter.reserve(recipe.outlines(model.image, tasks), output.path.absolute())
     if needed > free:
         log.warning("The data set will need %.1f GB, and %.1f GB are free in %s", needed / 1e9, free / 1e9, output.path)
 
 
-def _model(recipe: Recipe, tasks: Sequence[Task], pool: Pool) -> Image:
+def _model(recipe: Recipe, crs: Sequence[str], tasks: Sequence[Task], pool: Pool) -> Model:
     """See `Recipe.model`.
 
     Raises:
         LookupError: None of the first chips can be made; they fail again, and are recorded, when they are made for good.
     """
-    outcomes = (next(iter(pool.map(recipe.model, [task]))).value for task in tasks[:_TRIED_AS_MODEL])
+    outcomes = (next(iter(pool.map(partial(recipe.model, crs=crs), [task]))).value for task in tasks[:_TRIED_AS_MODEL])
     found = next((model for model in outcomes if model is not None), None)
     if found is None:
         raise LookupError("no model")

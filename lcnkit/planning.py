@@ -44,6 +44,8 @@ class Prepared:
     tasks: Packed[Task]
     chip_ids: tuple[str, ...]
     """Of the tasks, in their order."""
+    crs: tuple[str, ...]
+    """Of the tasks, each once."""
     dropped: tuple[str, ...]
     failures: tuple[Failure, ...]
     remote: bool = False
@@ -73,7 +75,20 @@ def make_plan(run: Run, output: OutputFolder, registry: Registry, sharing: Shari
     log.info("plan       %s, %d chosen for %s: %s", found, chosen.chosen, counted(len(chosen.tasks), "chip"), SELECTION)
     failures = (*labels.failures, *chosen.failures)
     # What labels say of themselves goes on; the chips, which are many, are in the tasks now.
-    return Prepared(run, name, collection, bands, labels.info, plan, chosen.tasks, tuple(chosen.chip_ids), tuple(chosen.dropped), failures, remote)
+    return Prepared(
+        run=run,
+        source=name,
+        collection=collection,
+        bands=bands,
+        labels=labels.info,
+        plan=plan,
+        tasks=chosen.tasks,
+        chip_ids=tuple(chosen.chip_ids),
+        crs=tuple(sorted(chosen.crs)),
+        dropped=tuple(chosen.dropped),
+        failures=failures,
+        remote=remote,
+    )
 
 
 def _plan(run: Run, labels: LabelSet, collection: str, output: OutputFolder, registry: Registry, sharing: Sharing) -> tuple[Plan, TaskList]:

@@ -31,6 +31,8 @@ class TaskList:
     tasks: Packed[Task] = field(default_factory=Packed)
     chip_ids: list[str] = field(default_factory=list)
     """Of the tasks, in their order."""
+    crs: set[str] = field(default_factory=set)
+    """Of the tasks."""
     dropped: list[str] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     candidates: int = 0
@@ -61,6 +63,7 @@ class TaskList:
             else:
                 self.tasks.append(Task(without_links(chip), frames))
                 self.chip_ids.append(chip.id)
+                self.crs.add(chip.grid.crs)
 
     def refuse_gaps(self) -> None:
         """Stop where ``when_empty=error``.

@@ -265,7 +265,7 @@ def test_one_acquisition_is_a_model_of_all_chips(recipe: MakeRecipe) -> None:
         return image
 
     make, tasks = recipe(transforms=(Reflectance(), Does(noted)))
-    model = make.model(dataclasses.replace(tasks[0], chip=dataclasses.replace(tasks[0].chip, label_href="none")))
+    model = make.model(dataclasses.replace(tasks[0], chip=dataclasses.replace(tasks[0].chip, label_href="none")), []).image
     assert (seen, model.values.shape, model.values.dtype, model.bands) == ([1], (1, 1, 1, 1), np.dtype("float32"), ("B04",))
     (outline,) = make.outlines(model, tasks[:1])
     (whole,) = make.outlines(make.sample(tasks[0], Steps()).images["s2"], tasks[:1])
@@ -279,7 +279,7 @@ def test_a_transform_that_wants_more_than_one_gets_all(recipe: MakeRecipe) -> No
         return dataclasses.replace(image, values=np.stack([difference, difference]))
 
     make, tasks = recipe(transforms=(Reflectance(), Does(change)))
-    assert make.model(tasks[0]).values.shape == (2, 1, 1, 1)
+    assert make.model(tasks[0], []).image.values.shape == (2, 1, 1, 1)
     make, _ = recipe(transforms=(Does(raises(ChipError("too dark"))),))
     with pytest.raises(ChipError, match="too dark"):
-        make.model(tasks[0])
+        make.model(tasks[0], [])

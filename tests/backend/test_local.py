@@ -8,12 +8,14 @@ import socket
 import subprocess
 import sys
 import types
+from pathlib import Path
 
 import dask
 import pytest
 
 from lcnkit.backend.local import Local
 from lcnkit.errors import ConfigError
+from lcnkit.testing.archives import TinyArchive
 from lcnkit.testing.backend import BackendContract, fail_on_odd, process_id
 
 
@@ -51,6 +53,7 @@ def test_workers_are_watched_only_for_somebody(dashboard: str | None, bokeh: boo
 # A worker process must import the function: it comes from the library, not from this script.
 SCRIPT = """
 from lcnkit.backend.local import Local
+from lcnkit.testing.archives import TinyArchive
 from lcnkit.testing.backend import fail_on_odd
 
 if __name__ == "__main__":
@@ -69,6 +72,30 @@ def test_says_nothing_and_leaves_no_process(tmp_path) -> None:
     script.write_text(SCRIPT)
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False, timeout=120)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+# Loading rasterio takes longer than laying out the data set, and all workers wait for that.
+LEAN = """
+import sys
+from lcnkit import compose, prepare
+
+if __name__ == "__main__":
+    report = prepare(compose([f"dataset.root={sys.argv[1]}", "output_dir=run", "backend=local", "backend.workers=1", "bands=[B04]"]))
+    raise SystemExit(f"{report.made} made, rasterio: {'rasterio' in sys.modules}")
+"""
+
+
+def test_only_workers_load_rasterio(tmp_path: Path) -> None:
+    """They tell what each CRS is called in full, also where a run has several."""
+    archive = TinyArchive(tmp_path / "archive")
+    for name, archive.crs in (("A", "EPSG:32633"), ("B", "EPSG:32632")):
+        archive.chip(name)
+        archive.item(name, "2018-03-01", cloud=10, B04=1200)
+    archive.write()
+    script = tmp_path / "lean.py"
+    script.write_text(LEAN)
+    done = subprocess.run([sys.executable, str(script), str(archive.root)], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
+    assert done.stderr.strip().splitlines()[-1] == "2 made, rasterio: False"
 
 
 def test_a_script_that_workers_cannot_import_is_named() -> None:
