@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import queue
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from lcnkit.backend.dask_batch import Results, packed
+from lcnkit.contracts import R
 from lcnkit.errors import BackendError
 
 # How often the cluster is looked at while nothing comes back, and at most while much does.
@@ -39,6 +42,28 @@ class Landed:
     """``None`` where there are none, and it is to be sent again in some form."""
     lost: bool = False
     """Whether its workers were lost; else it was cancelled, which says nothing of its tasks."""
+
+
+def aside(call: Callable[[], R]) -> R:
+    """What a call gives, made on a thread of its own.
+
+    A second Ctrl-C is raised wherever the main thread is. Inside a call of Dask's it would leave a coroutine half way, which
+    asyncio then reports with a traceback, after all that we have to say.
+    """
+    done: queue.SimpleQueue[tuple[bool, Any]] = queue.SimpleQueue()
+
+    def run() -> None:
+        try:
+            done.put((True, call()))
+        except BaseException as error:
+            done.put((False, error))
+
+    threading.Thread(target=run, name="lcnkit-aside", daemon=True).start()
+    good, value = done.get()
+    if not good:
+        raise value
+    result: R = value
+    return result
 
 
 class Flight:
@@ -96,10 +121,7 @@ class Flight:
             entry = self._running.pop(future.key, None)
             if entry is not None:
                 self._count(entry[1])
-                try:
-                    return self._landed(entry[1], future)
-                finally:
-                    future.release()
+                return aside(partial(self._landed, entry[1], future))
 
     def _count(self, batch: Batch) -> None:
         """The first to land only starts the clock: what came before was the start of the cluster."""
@@ -116,6 +138,12 @@ class Flight:
         self._running.clear()
 
     def _landed(self, batch: Batch, future: Any) -> Landed:
+        try:
+            return self._fetched(batch, future)
+        finally:
+            future.release()
+
+    def _fetched(self, batch: Batch, future: Any) -> Landed:
         from distributed import CancelledError
         from distributed.scheduler import KilledWorker
 
@@ -150,7 +178,7 @@ class Flight:
         if self._client.status == "closed":
             raise self._gone("the connection to the scheduler is lost")
         try:
-            self._threads = sum(self._client.nthreads().values())
+            self._threads = sum(aside(self._client.nthreads).values())
         except OSError:  # no answer
             self._threads = 0
         self._looked = time.monotonic()

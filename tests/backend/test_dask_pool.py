@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import threading
@@ -184,3 +185,28 @@ def test_batches_are_as_large_as_their_tasks_are_quick(seconds: float, count: in
     assert sent[:2] == [1, 1]
     assert max(sent) == largest
     assert sent[-1] == 1, "all workers end at the same time"
+
+
+def test_ctrl_c_meets_no_call_of_dasks(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """It is raised in the main thread. Here it comes while a result is fetched, and ends the wait only: asyncio has nothing to complain of."""
+    import distributed
+
+    fetched: list[threading.Thread] = []
+    interrupted, result = threading.Event(), distributed.Future.result
+
+    def fetch(future: Any, *arguments: Any, **options: Any) -> Any:
+        fetched.append(threading.current_thread())
+        if len(fetched) == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+            assert interrupted.wait(10)  # the run has given up: what it had sent is cancelled
+        return result(future, *arguments, **options)
+
+    monkeypatch.setattr(distributed.Future, "result", fetch)
+    with Local(workers=1, dashboard=None, batch=1).open() as pool:
+        with pytest.raises(KeyboardInterrupt):
+            list(pool.map(Square(), range(1000)))
+        interrupted.set()
+        assert [outcome.value for outcome in pool.map(Square(), [3])] == [9]
+    gc.collect()
+    assert threading.main_thread() not in fetched
+    assert [record.message for record in caplog.records if record.name == "asyncio"] == []
