@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -171,6 +171,15 @@ def cut(table: pd.DataFrame, n_periods: int) -> pd.DataFrame:
     """The same candidates with their intervals cut into another number of periods."""
     table = with_columns(table, n_periods=np.full(len(table), n_periods, dtype="int64"))
     return with_columns(table, period=periods_of(table))
+
+
+def by_chip(table: pd.DataFrame, chip_ids: Iterable[str]) -> pd.DataFrame:
+    """The rows in the order of the chips; those of a chip stay as they are, those of no chip come last."""
+    place = {chip_id: number for number, chip_id in enumerate(chip_ids)}
+    places = table["chip_id"].map(place).fillna(len(place)).to_numpy("int64")
+    if (np.diff(places) >= 0).all():
+        return table
+    return table.iloc[np.argsort(places, kind="stable")].reset_index(drop=True)
 
 
 def with_columns(table: pd.DataFrame, **columns: Any) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, overload
 
-from lcnkit.candidates import complete, cut
+from lcnkit.candidates import by_chip, complete, cut
 from lcnkit.cloud import CloudCovers, MaskRecipe
 from lcnkit.contracts import Catalog, Query, search_in_parts
 from lcnkit.errors import ChipError
@@ -37,7 +37,9 @@ def choices(
     parts = _Parts(chips)
     for part, found in zip(parts, _candidates(run, parts, labels, collection, sharing), strict=True):
         table = choose(run.source.strategy, cut(found, run.n_periods), name)
-        yield part, fill_nearest(table) if run.when_empty == "nearest" and by_period else table
+        filled = fill_nearest(table) if run.when_empty == "nearest" and by_period else table
+        # A catalog answers in any order, and what is filled in comes last: a plan is the same however many chips are planned at once.
+        yield part, by_chip(filled, (chip.id for chip in part))
 
 
 class _Parts(Sequence[Sequence[Chip]]):

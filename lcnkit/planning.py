@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lcnkit.candidates import by_chip
 from lcnkit.choosing import choices, on_servers
 from lcnkit.contracts import Catalog, chooses_by_period, frames_wanted
 from lcnkit.data_root import ensure_root
@@ -141,10 +142,7 @@ def _joined(planned: pd.DataFrame, found: Sequence[pd.DataFrame], chip_ids: Sequ
     import pandas as pd
 
     tables = [table for table in (planned, *found) if len(table)] or [planned]
-    place = {chip_id: number for number, chip_id in enumerate(chip_ids)}
-    table = pd.concat(tables, ignore_index=True)
-    order = table["chip_id"].map(place).fillna(len(place)).argsort(kind="stable")
-    return table.iloc[order].reset_index(drop=True)
+    return by_chip(pd.concat(tables, ignore_index=True), chip_ids)
 
 
 # So many items are looked at before a band counts as unknown; the failures of single chips are theirs alone.
