@@ -11,10 +11,11 @@ import posixpath
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from lcnkit.archive.collection import Collection
+from lcnkit.archive.heads import LaterHrefs, State, keep_head, kept_head
 from lcnkit.archive.parsing import parse
 from lcnkit.archive.store import DISK, Store
 from lcnkit.model.href import resolve
@@ -24,8 +25,8 @@ from lcnkit.model.packed_hrefs import PackedHrefs
 _DEPTH = 3
 # A file that changed less long ago may change again without another time: it is read each time.
 _SETTLED_S = 2.0
-# Bytes of a file that takes some time to read.
-_WORTH_KEEPING = 100_000
+# Bytes of a file that takes some time to read, and of one that takes long enough to be remembered from run to run.
+_WORTH_KEEPING, _WORTH_A_FILE = 100_000, 1_000_000
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,8 @@ def scanned(store: Store, folder: str, known: Mapping[str, Collection], depth: i
 def read_stac(store: Store, path: str) -> StacObject | None:
     """The JSON object in a file, or ``None`` where there is none.
 
-    A run looks at its archive a few times. A file on this machine that holds 100,000 links to items is read once, as long as it does not change.
+    A run looks at its archive a few times. A file on this machine that holds thousands of links to items is read once, as long as it does not
+    change; of one with more than some thousand, what it says of itself is kept for the next run (`lcnkit.archive.heads`).
 
     Raises:
         OSError: Nobody can tell, because a server does not answer.
@@ -92,12 +94,24 @@ def read_stac(store: Store, path: str) -> StacObject | None:
         status = None
     if status is None or status.st_size < _WORTH_KEEPING or time.time() - status.st_mtime < _SETTLED_S:
         return _read(store, path)
-    return _settled(path, status.st_mtime_ns, status.st_ctime_ns, status.st_size)
+    return _settled(State.of(path, status))
 
 
 @lru_cache(maxsize=16)
-def _settled(path: str, changed: int, moved: int, size: int) -> StacObject | None:
-    return _read(DISK, path)
+def _settled(state: State) -> StacObject | None:
+    kept = kept_head(state) if state.size >= _WORTH_A_FILE else None
+    if kept is not None:
+        document, count = kept
+        return StacObject(document, LaterHrefs(count, partial(_items_of, state.path)))
+    found = _read(DISK, state.path)
+    if found is not None and state.size >= _WORTH_A_FILE:
+        keep_head(state, found.document, len(found.items))
+    return found
+
+
+def _items_of(path: str) -> Sequence[str]:
+    found = _read(DISK, path)
+    return () if found is None else found.items
 
 
 def _read(store: Store, path: str) -> StacObject | None:
