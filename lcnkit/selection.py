@@ -105,13 +105,14 @@ def fill_nearest(table: pd.DataFrame) -> pd.DataFrame:
 
     Distance is to the middle of the empty period; equally close ones go by cloud cover, then date, then item id. Only
     acquisitions that the strategy did not rule out (rank above 0, or chosen) are taken, and only chips for which it
-    chose anything are filled. The added row says in ``reason`` where it comes from.
+    chose anything are filled. The added row says in ``reason`` where it comes from, and whether its period has candidates.
     """
     import pandas as pd
 
+    seen = pd.MultiIndex.from_frame(table[["chip_id", "period"]])
     usable = table[(table["period"] > 0) & ((table["rank"] > 0) | table["selected"])]
     gaps = _gaps(usable)
-    parts = [_nearest(usable[usable["chip_id"].isin(part["chip_id"])], part) for part in _in_parts(gaps)]
+    parts = [_nearest(usable[usable["chip_id"].isin(part["chip_id"])], part, seen) for part in _in_parts(gaps)]
     return pd.concat([table, *parts], ignore_index=True) if parts else table
 
 
@@ -137,8 +138,14 @@ def _in_parts(gaps: pd.DataFrame) -> list[pd.DataFrame]:
     return [gaps.iloc[start : start + _GAPS_AT_ONCE] for start in range(0, len(gaps), _GAPS_AT_ONCE)]
 
 
-def _nearest(usable: pd.DataFrame, gaps: pd.DataFrame) -> pd.DataFrame:
-    """A row for each gap that can be filled, in the order of the gaps."""
+def _nearest(usable: pd.DataFrame, gaps: pd.DataFrame, seen: pd.MultiIndex) -> pd.DataFrame:
+    """A row for each gap that can be filled, in the order of the gaps.
+
+    Args:
+        seen: Chip and period of every candidate, also of those that were ruled out.
+    """
+    import pandas as pd
+
     pairs = gaps.assign(gap=np.arange(len(gaps))).merge(
         usable.assign(row=np.arange(len(usable)))[["chip_id", "period", "datetime", "row"]], on="chip_id"
     )
@@ -148,9 +155,10 @@ def _nearest(usable: pd.DataFrame, gaps: pd.DataFrame) -> pd.DataFrame:
     rows = usable.iloc[pairs["row"]]
     order = np.lexsort((rows["item_id"].to_numpy(dtype=str), rows["datetime"], rows["cloud_cover"].fillna(np.inf), pairs["gap"]))
     best = pairs.iloc[order].drop_duplicates("gap")
+    ruled_out = pd.MultiIndex.from_frame(best[["chip_id", "empty"]]).isin(seen)
     reasons = [
-        f"nearest in time: period {empty} has no candidate, this is of period {period}"
-        for empty, period in zip(best["empty"].tolist(), best["period"].tolist(), strict=True)
+        f"nearest in time: {f'no candidate of period {empty} was chosen' if out else f'period {empty} has no candidate'}, this is of period {period}"
+        for empty, period, out in zip(best["empty"].tolist(), best["period"].tolist(), ruled_out.tolist(), strict=True)
     ]
     filled: pd.DataFrame = usable.iloc[best["row"]].assign(period=best["empty"].to_numpy(), selected=True, rank=1, reason=reasons)
     return filled
