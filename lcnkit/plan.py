@@ -153,8 +153,8 @@ class SavedPlan:
         missing = [name for name in COLUMNS if name not in columns and name not in _FILLERS]
         metadata = schema.metadata or {}
         about: Mapping[str, Any] = json.loads(metadata.get(_KEY, b"{}")) or json.loads(metadata.get(_ATTRS, b"{}")).get("lcnkit", {})
-        # A run whose chips have no candidate at all has such a plan; an edited one without a row is a mistake.
-        if missing or not (self._file.metadata.num_rows or about.get("chip_ids")):
+        # A run whose chips have no candidate, or no label that can be read, has such a plan; an edited one without a row is a mistake.
+        if missing or not (self._file.metadata.num_rows or "chip_ids" in about):
             what = f"lacks the columns {listing(missing)}" if missing else "has no row"
             raise PlanError(f"The plan {self.path} {what}. Give the selection.parquet of an earlier run, or a copy of it that was edited.")
         self.plan = Plan(

@@ -369,6 +369,18 @@ class TestAgain:
         assert (again.status, again.made, again.kept) == (0, 1, 2)
         assert files_of(again.output) == files_of(go("undisturbed").output)
 
+    def test_all_labels_come_back(self, archive, go, tmp_path):
+        """The plan of a run without a label that can be read is empty, and no mistake."""
+        shutil.copytree(archive.labels, tmp_path / "aside")
+        for path in archive.labels.glob("*/labels.tif"):
+            path.unlink()
+        report = go()
+        assert (report.made, len(report.failures), report.status) == (0, 3, 1)
+        shutil.rmtree(archive.labels)
+        shutil.move(tmp_path / "aside", archive.labels)
+        report = go()
+        assert (report.made, report.failures, report.status) == (3, (), 0)
+
 
 class TestPlan:
     def test_plan_of_an_earlier_run(self, archive, go):
