@@ -1,0 +1,62 @@
+"""What a data set says of itself."""
+
+from __future__ import annotations
+
+import json
+
+import pandas as pd
+from tiny import CHIPS
+
+from lcnkit.settings import LabelOptions
+
+
+class TestManifest:
+    def test_says_what_the_data_set_is(self, archive, go):
+        report = go(n_periods=3, label=LabelOptions(ignore=(0,)))
+        manifest = json.loads((report.output / "manifest.json").read_text())
+        assert manifest["classes"] == [
+            {"value": 0, "name": "No Data", "pixels": 0},
+            {"value": 1, "name": "Water", "pixels": 12},
+            {"value": 2, "name": "Woody", "pixels": 12},
+            {"value": 3, "name": "Crops", "pixels": 12},
+            {"value": 255, "name": None, "pixels": 12},
+        ]
+        assert manifest["interval"] == ["2018-01-01", "2018-12-31"]
+        assert manifest["periods"] == [
+            {"period": 1, "start": "2018-01-01T00:00:00Z", "end": "2018-05-02T16:00:00Z"},
+            {"period": 2, "start": "2018-05-02T16:00:00Z", "end": "2018-09-01T08:00:00Z"},
+            {"period": 3, "start": "2018-09-01T08:00:00Z", "end": "2019-01-01T00:00:00Z"},
+        ]
+        assert manifest["counts"] == {"chips": 3, "failed": 0, "dropped": 0, "missing_frames": 3}
+        assert manifest["grids"] == [{"crs": "EPSG:32633", "resolution": 10.0, "shape": [4, 4], "chips": 3}]
+        assert manifest["shapes"] == ["[3, 1, 4, 4]"]
+        assert [sample["chip_id"] for sample in manifest["samples"]] == list(CHIPS)
+        assert manifest["samples"][1]["facts"]["frames"] == {
+            next(iter(manifest["sources"])): [
+                {"period": 1, "time": "2018-04-10T10:00:00Z", "item_id": "ref_landcovernet_xx_v1_source_sentinel_2_B_20180410", "cloud_cover": 5.0},
+                {"period": 2, "time": "2018-07-02T12:00:00Z", "item_id": None, "cloud_cover": None},
+                {"period": 3, "time": "2018-09-10T10:00:00Z", "item_id": "ref_landcovernet_xx_v1_source_sentinel_2_B_20180910", "cloud_cover": 60.0},
+            ]
+        }
+        assert manifest["config"]["strategy"] == {"name": "season_min_cc", "max_cloud": 100.0, "compat": "none"}
+        assert "output_dir" not in json.dumps(manifest["config"])
+
+    def test_checksums_are_those_of_the_bytes(self, go):
+        import xxhash
+
+        report = go()
+        manifest = json.loads((report.output / "manifest.json").read_text())
+        data = (report.output / "items.pkl").read_bytes()
+        lines = ""
+        for sample in manifest["samples"]:
+            part = data[sample["offset"] : sample["offset"] + sample["size"]]
+            assert sample["checksum"] == f"xxh3_128:{xxhash.xxh3_128_hexdigest(part)}"
+            lines += f"{sample['chip_id']} {sample['checksum']}\n"
+        assert manifest["checksum"] == f"xxh3_128:{xxhash.xxh3_128_hexdigest(lines.encode())}"
+
+    def test_the_plan_covers_every_candidate_with_a_reason(self, go):
+        table = pd.read_parquet(go().output / "selection.parquet")
+        assert len(table) == 9
+        assert (table["reason"] != "").all()
+        assert (table["coverage"] == 1).all()
+        assert table["item_href"].str.startswith("ref_landcovernet_xx_v1_source_sentinel_2/").all()

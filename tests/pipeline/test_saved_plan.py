@@ -1,0 +1,73 @@
+"""Runs of a plan that is there, and of an archive that has moved."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from tiny import CHIPS, items_of, make_run
+
+from lcnkit import prepare
+from lcnkit.catalog.static import Static
+from lcnkit.errors import DataError, PlanError
+from lcnkit.testing.archives import TinyArchive
+
+
+class TestPlan:
+    def test_plan_of_an_earlier_run(self, archive, go):
+        first = go()
+        for month in (1, 7):  # clearer ones that the plan does not know
+            for name in CHIPS:
+                archive.item(name, f"2018-{month:02d}-10", 0, B04=1)
+        archive.write()
+        again = go("again", plan=str(first.output / "selection.parquet"))
+        assert (again.output / "items.pkl").read_bytes() == (first.output / "items.pkl").read_bytes()
+        assert (again.output / "selection.parquet").read_bytes() == (first.output / "selection.parquet").read_bytes()
+        assert items_of(go("anew"))["A"].values.max() == 1
+
+    def test_an_edited_plan(self, archive, go, tmp_path):
+        table = pd.read_parquet(go().output / "selection.parquet")
+        table["selected"] = (table["cloud_cover"] == 30) & (table["chip_id"] != "B")
+        table[table["chip_id"] != "B"].to_parquet(tmp_path / "mine.parquet")
+        again = go("again", plan=str(tmp_path / "mine.parquet"))
+        assert (again.status, again.made) == (0, 2)
+        image = items_of(again)["C"]
+        assert image.values[0, 0, 0, 0] == 1200
+        assert image.missing.values.tolist() == [False, True]
+
+    def test_a_plan_of_another_archive(self, go, tmp_path):
+        other = TinyArchive(tmp_path / "other", size=4)
+        other.chip("Z")
+        other.item("Z", "2018-01-01")
+        other.write()
+        first = prepare(make_run(other, tmp_path / "first"))
+        with pytest.raises((PlanError, DataError)):
+            go("again", plan=str(first.output / "selection.parquet"))
+
+    def test_a_copy_of_the_archive_gives_the_same_bytes(self, archive, go, tmp_path):
+        shutil.copytree(archive.root, tmp_path / "somewhere" / "else")
+        first, copy = go(), go("copy", root=tmp_path / "somewhere" / "else")
+        for name in ("items.pkl", "selection.parquet"):
+            assert (first.output / name).read_bytes() == (copy.output / name).read_bytes()
+        on_the_copy = go("planned", root=tmp_path / "somewhere" / "else", plan=str(first.output))
+        assert (on_the_copy.output / "items.pkl").read_bytes() == (first.output / "items.pkl").read_bytes()
+
+    @pytest.mark.parametrize("form", ["catalog.json", "relative", "home"])
+    def test_root_in_other_forms_is_read_on_workers_too(self, archive, go, monkeypatch, form):
+        monkeypatch.chdir(archive.root.parent)
+        monkeypatch.setenv("HOME", str(archive.root.parent))
+        root = {"catalog.json": archive.root / "catalog.json", "relative": Path("archive"), "home": Path("~/archive")}[form]
+        assert go(root=root).status == 0
+
+
+def test_the_catalog_may_lie_elsewhere(archive, tmp_path):
+    """Labels in one folder, imagery in another: `catalog.root`."""
+    labels = tmp_path / "labels"
+    shutil.copytree(archive.labels, labels / archive.labels.name)
+    run = make_run(labels, tmp_path / "out", catalog=Static(root=str(archive.root)))
+    assert prepare(run).status == 0
+    with pytest.raises(DataError, match="holds no source collection"):
+        prepare(replace(make_run(labels, tmp_path / "out2")))
