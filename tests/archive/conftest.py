@@ -37,6 +37,17 @@ def stac(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def two(tmp_path: Path) -> TinyArchive:
+    """Two chips with an acquisition each."""
+    archive = TinyArchive(tmp_path / "archive", size=4)
+    for name in ("28QDE_00", "28QDE_01"):
+        archive.chip(name)
+        archive.item(name, "2018-03-01")
+    archive.write()
+    return archive
+
+
+@pytest.fixture
 def to_host() -> Callable[[Path, Path], Path]:
     """Copy a STAC archive into the host layout: ``to_host(stac, folder)`` gives ``folder``."""
 

@@ -21,12 +21,8 @@ def every_file_counts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
-    archive = TinyArchive(tmp_path / "archive", size=4)
-    for name in ("28QDE_00", "28QDE_01"):
-        archive.chip(name)
-        archive.item(name, "2018-03-01")
-    return archive.write()
+def root(two: TinyArchive) -> Path:
+    return two.root
 
 
 @pytest.fixture
