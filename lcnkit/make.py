@@ -7,8 +7,8 @@ import logging
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import islice
@@ -24,6 +24,7 @@ from lcnkit.model import Chip, Failure, Frame, Image, Receipt, Sample
 from lcnkit.model.crs import spatial_ref
 from lcnkit.model.sample import valid_of
 from lcnkit.output import guarded
+from lcnkit.raster.gdal import gdal
 from lcnkit.raster.plane_cache import PlaneCache, keeping
 from lcnkit.raster.planes import fill_of
 from lcnkit.retries import is_passing
@@ -87,7 +88,7 @@ class Model:
     image: Image
     """Cut down to its first pixel: bands, types, nodata."""
     spatial_refs: dict[str, dict[str, Any]]
-    """Of every CRS of the run, see `lcnkit.model.crs.spatial_ref`."""
+    """Of every CRS of the run that GDAL knows, see `lcnkit.model.crs.spatial_ref`."""
 
 
 @dataclass(frozen=True)
@@ -177,9 +178,9 @@ class Recipe:
                 image = self._transformed(self._read(task))
         corner = np.s_[:, :, :1, :1]
         image = dataclasses.replace(image, values=image.values[corner].copy(), valid=image.valid[corner].copy())
-        return Model(image, {name: spatial_ref(name) for name in crs})
+        return Model(image, _spatial_refs(crs))
 
-    def outlines(self, model: Image, tasks: Sequence[Task]) -> Iterator[Sample]:
+    def outlines(self, model: Image, tasks: Iterable[Task]) -> Iterator[Sample]:
         """The samples of the tasks with zeros for pixels: all that an exporter needs to know how large they will be."""
         return (self._sample(task, *_zeros(model, task)) for task in tasks)
 
@@ -192,6 +193,18 @@ class Recipe:
         if image.values.shape != expected:
             raise ChipError(f"The reader gave an image of shape {image.values.shape}; it must be (time, band, y, x) = {expected}.")
         return image if len(present) == len(task.frames) else spread(image, present, len(task.frames))
+
+
+def _spatial_refs(crs: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Without those that a label item made up: its chip fails by itself, and costs no other."""
+    from rasterio.errors import CRSError
+
+    found: dict[str, dict[str, Any]] = {}
+    with gdal():
+        for name in crs:
+            with suppress(CRSError):
+                found[name] = spatial_ref(name)
+    return found
 
 
 def _recorded(chip_id: str, steps: Steps, make: Callable[[], M]) -> M | Failure:

@@ -174,15 +174,16 @@ def _reserve(recipe: Recipe, crs: Sequence[str], tasks: Sequence[Task], output: 
     """Let the exporter lay out the data set, and say early that it will not fit on the disk."""
     if type(recipe.exporter).reserve is Exporter.reserve:  # a format with a file for each sample has nothing to lay out
         return
-    alike = ("model", recipe.source, recipe.bands, key_of(recipe.catalog, recipe.reader, *recipe.transforms))
+    alike = ("model", recipe.source, recipe.bands, tuple(crs), key_of(recipe.catalog, recipe.reader, *recipe.transforms))
     try:
         model = sharing.once(alike, lambda: _model(recipe, crs, tasks, pool))
     except LookupError:
         return
     remember(model.spatial_refs)
+    known = (task for task in tasks if task.chip.grid.crs in model.spatial_refs)
     with guarded(output.path, "lay out the data set"):
         free = shutil.disk_usage(output.path).free
-        needed = recipe.exporter.reserve(recipe.outlines(model.image, tasks), output.path.absolute())
+        needed = recipe.exporter.reserve(recipe.outlines(model.image, known), output.path.absolute())
     if needed > free:
         log.warning("The data set will need %.1f GB, and %.1f GB are free in %s", needed / 1e9, free / 1e9, output.path)
 

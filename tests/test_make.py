@@ -273,6 +273,13 @@ def test_one_acquisition_is_a_model_of_all_chips(recipe: MakeRecipe) -> None:
     assert outline.images["s2"].values.shape == whole.images["s2"].values.shape == (2, 1, 8, 8)
 
 
+def test_a_model_says_what_crs_mean_that_there_are(recipe: MakeRecipe) -> None:
+    """One that a label item made up costs its own chip only."""
+    make, tasks = recipe()
+    known = make.model(tasks[0], ["EPSG:32633", "EPSG:99999", "EPSG:4326"]).spatial_refs
+    assert {name: found["is_geographic"] for name, found in known.items()} == {"EPSG:32633": False, "EPSG:4326": True}
+
+
 def test_a_transform_that_wants_more_than_one_gets_all(recipe: MakeRecipe) -> None:
     def change(image: Image) -> Image:
         difference = image.values[1] - image.values[0]

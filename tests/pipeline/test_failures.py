@@ -40,6 +40,14 @@ class TestFailures:
         write_raster(folder / "labels.tif", np.ones((2, 4, 4), "uint16"), Grid("", archive.grids["B"].transform, (4, 4)))
         return "label", "has no CRS"
 
+    def spoil_label_crs(self, archive):
+        path = archive.labels / f"{archive.labels.name}_B" / "stac.json"
+        document = json.loads(path.read_text())
+        grid = archive.grids["B"]
+        document["properties"] |= {"proj:epsg": 99999, "proj:transform": list(grid.transform), "proj:shape": list(grid.shape)}
+        path.write_text(json.dumps(document))
+        return "label", "is not the one its item declares"
+
     def spoil_label_file(self, archive):
         (archive.labels / f"{archive.labels.name}_B" / "labels.tif").write_bytes(b"not a raster")
         return "label", "cannot read the label raster"
@@ -69,6 +77,7 @@ class TestFailures:
             "missing_file",
             "missing_band",
             "label_without_crs",
+            "label_crs",
             "label_file",
             "dangling_label",
             "label_asset",
