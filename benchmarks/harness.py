@@ -93,10 +93,14 @@ class Series:
         }
 
 
-def alternate(contenders: Sequence[Contender], scale: Scale) -> list[Series]:
+def alternate(contenders: Sequence[Contender], scale: Scale, rest_s: float = 0.0) -> list[Series]:
     """Measure all contenders once, then all again: what slows the machine for a while slows them all.
 
     What a contender wrote is removed before the next one starts. Every second round goes backwards.
+
+    Args:
+        rest_s: Seconds between removing and starting. Memory that was freed a moment ago is at hand for one that writes at once, and
+            with a host that takes free memory back no longer for one that plans first: after some seconds, all find the same.
 
     Raises:
         WrongProduct: A product is not what it must be.
@@ -107,6 +111,7 @@ def alternate(contenders: Sequence[Contender], scale: Scale) -> list[Series]:
             output = scale.home / "output"
             shutil.rmtree(output, ignore_errors=True)
             output.mkdir(parents=True)
+            time.sleep(rest_s)
             answer, whole = call(series.contender.call, {**series.contender.arguments, "output": str(output)})
             if number == 0 and series.contender.check is not None:
                 series.contender.check(answer, output)

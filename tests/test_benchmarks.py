@@ -70,6 +70,13 @@ def test_contenders_take_turns_and_every_second_round_goes_backwards(scale, tmp_
     assert not (tmp_path / "output").exists()
 
 
+def test_every_contender_starts_after_the_same_rest(scale, tmp_path, monkeypatch):
+    rests = []
+    monkeypatch.setattr("benchmarks.harness.time.sleep", lambda seconds: rests.append((seconds, list((tmp_path / "output").iterdir()))))
+    alternate([contender("a"), contender("b")], scale, rest_s=5)
+    assert rests == [(5, [])] * 6  # what the one before wrote is gone by then
+
+
 def test_the_product_is_looked_at_once_and_a_wrong_one_ends_the_measurement(scale, tmp_path):
     seen = []
     alternate([contender("a", lambda answer, output: seen.append((answer["twice"], (output / "made").read_text())))], scale)
