@@ -61,9 +61,12 @@ def _short(value: float) -> str:
 def show(tables: Sequence[Table], machine: Mapping[str, str]) -> None:
     """Print tables, with the machine they came from."""
     from rich.console import Console
+    from rich.padding import Padding
     from rich.table import Table as RichTable
 
-    console = Console(width=max(Console().width, 130))
+    console = Console()
+    if not console.is_terminal:  # a file has no width, and is read in wide windows
+        console.width = max(console.width, 130)
     for table in tables:
         drawn = RichTable(title=table.title, title_justify="left")
         for number, column in enumerate(table.columns):
@@ -72,7 +75,7 @@ def show(tables: Sequence[Table], machine: Mapping[str, str]) -> None:
             drawn.add_row(*row)
         console.print(drawn)
         for line in [*table.notes, *map(str, table.goals)]:
-            console.print(f"  {line}", highlight=False)
+            console.print(Padding(line, (0, 0, 0, 2)), highlight=False)
         console.print()
     for name, value in machine.items():
         console.print(f"{name}: {value}", highlight=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 from urllib.error import HTTPError
@@ -25,7 +26,7 @@ from benchmarks.archives import Wide  # noqa: E402
 from benchmarks.harness import Contender, Scale, WrongProduct, alternate  # noqa: E402
 from benchmarks.products import product, same_as, samples_in, scaled, write  # noqa: E402
 from benchmarks.server import counts, serving  # noqa: E402
-from benchmarks.tables import Goal, Table, write_page  # noqa: E402
+from benchmarks.tables import Goal, Table, show, write_page  # noqa: E402
 
 CONTENDERS = """
 import os, pathlib
@@ -227,3 +228,14 @@ def test_a_question_that_is_none_is_refused(capsys):
     with pytest.raises(SystemExit):
         main(["plann"])
     assert "there is archive, plan, memory" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("force", "width"), [("1", 90), ("", 130)])
+def test_tables_are_as_wide_as_the_terminal_and_wider_in_a_file(monkeypatch, capsys, force, width):
+    monkeypatch.setenv("FORCE_COLOR", force)  # rich takes what it writes to for a terminal
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "90")
+    show([Table("Title", ["who", "what"], [["a " * 40, "b " * 40]], notes=["note " * 40])], {"CPU": "some"})
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out).splitlines()
+    assert max(map(len, lines)) == width
+    assert all(line.startswith("  note") for line in lines if "note" in line)
