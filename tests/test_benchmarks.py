@@ -230,9 +230,11 @@ def test_a_question_that_is_none_is_refused(capsys):
     assert "there is archive, plan, memory" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("force", "width"), [("1", 90), ("", 130)])
-def test_tables_are_as_wide_as_the_terminal_and_wider_in_a_file(monkeypatch, capsys, force, width):
-    monkeypatch.setenv("FORCE_COLOR", force)  # rich takes what it writes to for a terminal
+@pytest.mark.parametrize(("on_terminal", "width"), [(True, 90), (False, 130)])
+def test_tables_are_as_wide_as_the_terminal_and_wider_in_a_file(monkeypatch, capsys, on_terminal, width):
+    monkeypatch.delenv("FORCE_COLOR", raising=False)
+    if on_terminal:
+        monkeypatch.setenv("FORCE_COLOR", "1")  # rich takes what it writes to for a terminal
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "90")
     show([Table("Title", ["who", "what"], [["a " * 40, "b " * 40]], notes=["note " * 40])], {"CPU": "some"})
