@@ -1,7 +1,8 @@
 """Choosing: candidates of some hundred chips after the other, with the choice made among them.
 
 Whatever a run has of candidates is text for the most part, half a kilobyte each and seventy to a chip. No rule looks at
-more than one chip (`lcnkit.testing.strategy`), so that those of a part of the chips are gone before the next are there.
+more than one chip (`lcnkit.testing.strategy`), so that those of a part of the chips are gone before the next are there:
+parts go through `map`, which holds none of them, as the variables of a loop would until the next one is made.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, overload
 from lcnkit.candidates import by_chip, complete, cut
 from lcnkit.cloud import CloudCovers, MaskRecipe
 from lcnkit.contracts import Catalog, Query, search_in_parts
-from lcnkit.errors import ChipError
+from lcnkit.errors import ChipError, PluginError
 from lcnkit.labels import LabelSet
 from lcnkit.make import overlap_for
 from lcnkit.model import Chip, Item, Packed
@@ -21,6 +22,7 @@ from lcnkit.plugins import Registry
 from lcnkit.selection import choose, fill_nearest
 from lcnkit.settings import Run, source_name
 from lcnkit.sharing import Sharing, key_of
+from lcnkit.terminal import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,11 +37,14 @@ def choices(
     """Chips, part by part, each part with its candidates and the choice among them."""
     name = registry.name_of(run.source.strategy)
     parts = _Parts(chips)
-    for part, found in zip(parts, _candidates(run, parts, labels, collection, sharing), strict=True):
+
+    def chosen(found: pd.DataFrame, part: Sequence[Chip]) -> tuple[Sequence[Chip], pd.DataFrame]:
         table = choose(run.source.strategy, cut(found, run.n_periods), name)
         filled = fill_nearest(table) if run.when_empty == "nearest" and by_period else table
         # A catalog answers in any order, and what is filled in comes last: a plan is the same however many chips are planned at once.
-        yield part, by_chip(filled, (chip.id for chip in part))
+        return part, by_chip(filled, (chip.id for chip in part))
+
+    return map(chosen, _candidates(run, parts, labels, collection, sharing), parts)
 
 
 class _Parts(Sequence[Sequence[Chip]]):
@@ -60,8 +65,12 @@ class _Parts(Sequence[Sequence[Chip]]):
         if isinstance(key, slice):
             return self._parts[key]
         if self._last[0] != key:
+            self._last = -1, []  # gone before the next is there
             self._last = key, list(self._parts[key])
         return self._last[1]
+
+    def __iter__(self) -> Iterator[Sequence[Chip]]:
+        return map(self.__getitem__, range(len(self)))
 
 
 def on_servers(item: Item) -> bool:
@@ -93,8 +102,31 @@ def _candidates(run: Run, parts: Sequence[Sequence[Chip]], labels: LabelSet, col
 
 
 def _searched(run: Run, parts: Sequence[Sequence[Chip]], query: Query, name: str) -> Iterator[pd.DataFrame]:
-    for part, found in zip(parts, search_in_parts(run.source.catalog, parts, query), strict=True):
-        yield complete(found, name, {chip.id: chip.interval for chip in part}, n_periods=1)
+    def completed(found: pd.DataFrame, part: Sequence[Chip]) -> pd.DataFrame:
+        return complete(found, name, {chip.id: chip.interval for chip in part}, n_periods=1)
+
+    return map(completed, _one_each(search_in_parts(run.source.catalog, parts, query), len(parts)), parts)
+
+
+def _one_each(tables: Iterator[pd.DataFrame], parts: int) -> Iterator[pd.DataFrame]:
+    """The same tables.
+
+    Raises:
+        PluginError: There are fewer or more of them than parts.
+    """
+    given = 0
+    for table in tables:
+        given += 1
+        if given > parts:
+            break
+        yield table
+        del table
+    if given != parts:
+        found = f"{given}" if given < parts else f"more than {parts}"
+        raise PluginError(
+            f"The catalog's search_in_parts gave {found} tables for {counted(parts, 'part')} of the chips: "
+            "it must give one for each part, also where that has no candidates."
+        )
 
 
 def _with_clouds(
@@ -102,11 +134,15 @@ def _with_clouds(
 ) -> Iterator[pd.DataFrame]:
     catalog, reader = run.source.catalog, run.source.reader
     covers: CloudCovers | None = None
-    for part, table in zip(parts, tables, strict=True):
+
+    def measured(table: pd.DataFrame, part: Sequence[Chip]) -> pd.DataFrame:
+        nonlocal covers
         if covers is None and len(table):
             recipe = MaskRecipe(catalog, reader, mask, run.cloud_threshold, classes, overlap_for(remote=_is_remote(catalog, table)))
             covers = CloudCovers(recipe, sharing.pool(run.backend), force=run.cloud == "mask")
-        yield table if covers is None else covers.measured(table, {chip.id: chip for chip in part})
+        return table if covers is None else covers.measured(table, {chip.id: chip for chip in part})
+
+    yield from map(measured, tables, parts)
     if covers is not None:
         covers.report()
 

@@ -73,10 +73,12 @@ class PlanWriter:
         """Write the candidates of some chips."""
         import pyarrow as pa
 
-        rows = pa.Table.from_pandas(table[list(COLUMNS)], self._schema, preserve_index=False, nthreads=1)
-        self._waiting.append(rows.replace_schema_metadata(self._schema.metadata))
-        if sum(map(len, self._waiting)) >= _ROWS:
-            self._write(_ROWS)
+        for start in range(0, len(table), _ROWS):  # some at a time: as Arrow has them, texts are there a second time
+            some = table.iloc[start : start + _ROWS][list(COLUMNS)]
+            rows = pa.Table.from_pandas(some, self._schema, preserve_index=False, nthreads=1)
+            self._waiting.append(rows.replace_schema_metadata(self._schema.metadata))
+            if sum(map(len, self._waiting)) >= _ROWS:
+                self._write(_ROWS)
 
     def each(self, tables: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         """The same tables, each written when it is taken."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import starmap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -97,8 +98,11 @@ def _plan(run: Run, labels: LabelSet, collection: str, output: OutputFolder, reg
     shape = Shape(chooses_by_period(run.source.strategy), frames_wanted(run.source.strategy, run.n_periods))
     path = output.path / SELECTION
 
+    def tables_of(part: Sequence[Chip], table: pd.DataFrame) -> tuple[Sequence[Chip], list[pd.DataFrame]]:
+        return part, [table]
+
     def choose_for(chips: Packed[Chip]) -> Iterator[tuple[Sequence[Chip], list[pd.DataFrame]]]:
-        return ((part, [table]) for part, table in choices(run, chips, labels, collection, registry, sharing, by_period=shape.by_period))
+        return starmap(tables_of, choices(run, chips, labels, collection, registry, sharing, by_period=shape.by_period))
 
     if run.plan is not None:
         saved = SavedPlan(Path(run.plan), shape)
@@ -134,6 +138,7 @@ def _written(run: Run, collection: str, plan: Plan, chosen: Iterable[tuple[Itera
     with PlanWriter(plan) as file:
         for chips, tables in chosen:
             tasks.add(chips, file.each(tables))
+            del chips, tables  # gone before the next are there
     return plan, tasks
 
 

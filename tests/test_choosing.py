@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import logging
+import weakref
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,7 @@ from lcnkit import choosing
 from lcnkit.catalog.geoparquet import Geoparquet
 from lcnkit.catalog.static import Static
 from lcnkit.cli import main
+from lcnkit.errors import PluginError
 from lcnkit.pipeline import plan_only
 from lcnkit.sharing import Sharing
 from lcnkit.testing.archives import TinyArchive
@@ -164,3 +168,45 @@ def test_texts_may_be_of_any_kind_that_pandas_has(kind: str, archive: TinyArchiv
     expected, _ = planned(make_run(archive.root, n_periods=3), 2, monkeypatch, tmp_path / "plain")
     found, _ = planned(make_run(archive.root, catalog=Typed(), n_periods=3), 2, monkeypatch, tmp_path / "typed")
     assert found == expected
+
+
+def test_candidates_of_a_part_are_gone_before_the_next_are_searched(archive: TinyArchive, make_run: Any, tmp_path: Path, monkeypatch: Any) -> None:
+    """Nobody may hold them meanwhile: two parts at once are what the memory of a run comes to."""
+    tables: list[Any] = []
+    alive: list[int] = []
+
+    class Watched(Static):
+        def search_in_parts(self, parts: Any, query: Any) -> Iterator[pd.DataFrame]:
+            for table in super().search_in_parts(parts, query):
+                gc.collect()
+                alive.append(sum(known() is not None for known in tables))
+                tables.append(weakref.ref(table))
+                yield table
+                del table
+
+    @dataclass(frozen=True, kw_only=True)
+    class First:
+        def select(self, candidates: pd.DataFrame) -> pd.DataFrame:
+            chosen = candidates.assign(selected=~candidates.duplicated(["chip_id", "period"]))
+            tables.extend([weakref.ref(candidates), weakref.ref(chosen)])
+            return chosen
+
+    run = make_run(archive.root, n_periods=3, catalog=Watched())
+    run = replace(run, sources=(replace(run.source, strategy=First()),))
+    monkeypatch.setattr("lcnkit.plugins.Registry.name_of", lambda self, plugin: "first")
+    _, prepared = planned(run, 2, monkeypatch, tmp_path / "run")
+    assert len(prepared.tasks) == CHIPS - 1
+    assert alive == [0, 0, 0, 0]
+
+
+@pytest.mark.parametrize(("given", "said"), [(3, "gave 3 tables for 4 parts"), (5, "gave more than 4 tables for 4 parts")])
+def test_a_catalog_that_gives_other_parts(given: int, said: str, archive: TinyArchive, make_run: Any, tmp_path: Path, monkeypatch: Any) -> None:
+    """Chips would be lost, or have the candidates of others."""
+
+    class Other(Static):
+        def search_in_parts(self, parts: Any, query: Any) -> Iterator[pd.DataFrame]:
+            yield from list(super().search_in_parts([*parts, []], query))[:given]
+
+    with pytest.raises(PluginError, match=said):
+        planned(make_run(archive.root, n_periods=3, catalog=Other()), 2, monkeypatch, tmp_path / "run")
+    assert not list((tmp_path / "run").glob("*.parquet"))

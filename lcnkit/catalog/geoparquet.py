@@ -109,19 +109,23 @@ class Geoparquet(Catalog):
             raise UnreadableAsset(str(error)) from error
         rows: dict[str, dict[str, int]] = {}
         for href in hrefs:
-            name, _, key = href.partition("#")
-            collection, _, item = key.partition("/")
-            row = files[name].row_of(unquote(collection), unquote(item)) if name in files else None
+            name, collection, item_id = _parts_of(href)
+            row = files[name].row_of(collection, item_id) if name in files else None
             if row is None:
-                raise UnreadableAsset(
-                    f"{self.path} no longer holds the item {href}, which it held when the plan was made. Plan anew with overwrite=true."
-                )
+                raise self._gone(href)
             rows.setdefault(name, {})[href] = row
         found: dict[str, Item] = {}
         for name, wanted in rows.items():
             documents = files[name].documents(list(wanted.values()))
-            found.update({href: _item(document, files[name].path) for href, document in zip(wanted, documents, strict=True)})
+            for href, document in zip(wanted, documents, strict=True):
+                item = _item(document, files[name].path)
+                if item.id != _parts_of(href)[2]:  # another one, whose key has the same upper bits
+                    raise self._gone(href)
+                found[href] = item
         return [found[href] for href in hrefs]
+
+    def _gone(self, href: str) -> UnreadableAsset:
+        return UnreadableAsset(f"{self.path} no longer holds the item {href}, which it held when the plan was made. Plan anew with overwrite=true.")
 
     def item_states(self, hrefs: Sequence[str]) -> list[str]:
         """See `lcnkit.cloud_kept.TellsChanges`: path, time of change and size of the file that holds the item."""
@@ -189,6 +193,13 @@ def _hrefs(name: str, rows: pd.DataFrame) -> NDArray[np.object_]:
         place = np.flatnonzero(code == number)
         hrefs[place] = [home + item for item in _quoted(ids[place].tolist())]
     return hrefs
+
+
+def _parts_of(href: str) -> tuple[str, str, str]:
+    """Name of the file, id of the collection and id of the item."""
+    name, _, key = href.partition("#")
+    collection, _, item_id = key.partition("/")
+    return name, unquote(collection), unquote(item_id)
 
 
 def _quoted(names: list[str]) -> list[str]:

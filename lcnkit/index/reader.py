@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-_Places = tuple["NDArray[np.uint64]", "NDArray[np.int32]"]
-"""Sorted keys of items, and their rows."""
+_Places: TypeAlias = "NDArray[np.uint64]"
+"""Of each item the upper bits of its key, and below them its row; sorted."""
 
 # Where more row groups may hold an id, one order of all items is made.
 _FEW_GROUPS = 8
@@ -128,6 +128,8 @@ class ItemFile:
     def row_of(self, collection: str, item_id: str) -> int | None:
         """The row of an item, the first where there are several; ``None`` where there is none.
 
+        Where only one row may be the item's, it is not looked at: who reads it sees whether it is.
+
         Only row groups are looked into whose statistics do not rule the id out: items mostly lie in order of their ids. Where
         they do not, all are put in one order.
         """
@@ -135,9 +137,18 @@ class ItemFile:
         if self._every is None:
             groups = [group for group, (least, most) in enumerate(self._id_ranges) if least <= item_id and (most is None or item_id <= most)]
             if len(groups) <= _FEW_GROUPS:
-                found = ((group, _row_in(self._places(group), key)) for group in groups)
-                return next((int(self._starts[group]) + row for group, row in found if row is not None), None)
-        return _row_in(self._all_places(), key)
+                rows = [int(self._starts[group]) + row for group in groups for row in _rows_in(self._places(group), key)]
+                return self._first_of(rows, key)
+        return self._first_of(_rows_in(self._all_places(), key), key)
+
+    def _first_of(self, rows: Sequence[int], key: int) -> int | None:
+        """The first of these rows with the key; of keys that are alike, only upper bits are kept."""
+        if len(rows) <= 1:
+            return next(iter(rows), None)
+        groups = np.searchsorted(self._starts, rows, side="right") - 1
+        with self._lock:
+            keys = {int(group): self._keys_in(int(group)) for group in set(groups)}
+        return next((row for row, group in zip(rows, groups, strict=True) if keys[int(group)][row - self._starts[group]] == np.uint64(key)), None)
 
     @cached_property
     def _id_ranges(self) -> list[tuple[str, str | None]]:
@@ -146,9 +157,9 @@ class ItemFile:
         return [_range_of(group, "id") for group in groups]
 
     def _places(self, group: int) -> _Places:
-        """Sorted keys of the items of a row group, and their rows; made once.
+        """Those of the items of a row group, their rows counted from its start; made once.
 
-        Twelve bytes an item, as a worker may meet every group: the ids themselves would take a hundred megabytes of a large index.
+        Eight bytes an item, as a worker may meet every group: the ids themselves would take a hundred megabytes of a large index.
         """
         known = self._groups.get(group)
         if known is None:
@@ -158,11 +169,14 @@ class ItemFile:
         return known
 
     def _all_places(self) -> _Places:
-        """The same of all items, and their rows in the file."""
+        """The same of all items, by their rows in the file."""
         with self._lock:
             if self._every is None:
                 self._groups.clear()
-                self._every = _ordered(np.concatenate([self._keys_in(group) for group in range(len(self._sizes))]))
+                keys = np.empty(len(self), "uint64")
+                for group, (start, size) in enumerate(zip(self._starts, self._sizes, strict=True)):
+                    keys[start : start + size] = self._keys_in(group)
+                self._every = _ordered(keys)
             return self._every
 
     def _keys_in(self, group: int) -> NDArray[np.uint64]:
@@ -188,7 +202,7 @@ class ItemFile:
         with self._lock:
             if self._kept is None or self._kept[0] != number:
                 try:
-                    self._kept = (number, with_plain_times(self._file.read_row_group(number)))
+                    self._kept = (number, with_plain_times(self._file.read_row_group(number, use_threads=False)))
                 except (OSError, pa.ArrowException) as error:
                     raise _damaged(self.path, error) from error
             return self._kept[1]
@@ -214,16 +228,27 @@ class ItemFile:
 
 
 def _ordered(keys: NDArray[np.uint64]) -> _Places:
-    order = np.argsort(keys, kind="stable")
-    return keys[order], order.astype("int32")
+    """Those of some keys; made in place, as there may be a million of them."""
+    rows = _row_bits(len(keys))
+    keys &= ~rows
+    keys |= np.arange(len(keys), dtype="uint64")
+    keys.sort()
+    return keys
 
 
-def _row_in(places: _Places, key: int) -> int | None:
-    """The first row of a key; ``None`` where there is none."""
-    keys, rows = places
+def _rows_in(places: _Places, key: int) -> list[int]:
+    """The rows whose keys have the upper bits of this one, in ascending order."""
+    rows = _row_bits(len(places))
     # As one of numpy's: beside a number of Python's it would take the keys for floats, each time and not all of them exactly.
-    found = int(keys.searchsorted(np.uint64(key)))
-    return int(rows[found]) if found < len(keys) and keys[found] == key else None
+    least = np.uint64(key) & ~rows
+    first, last = places.searchsorted(least), places.searchsorted(least | rows, side="right")
+    found: list[int] = (places[first:last] & rows).tolist()
+    return found
+
+
+def _row_bits(count: int) -> np.uint64:
+    """The bits that so many rows need."""
+    return np.uint64((1 << max(count - 1, 0).bit_length()) - 1)
 
 
 def _key(collection: str | None, item_id: str | None) -> int:

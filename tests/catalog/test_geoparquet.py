@@ -46,6 +46,14 @@ class TestGeoparquet(CatalogContract):
         return Geoparquet(path=str(file))
 
 
+def test_an_item_that_only_looks_like_the_one_that_was_planned(tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows are found by numbers that stand for ids; what is read there says whose it is."""
+    catalog = Geoparquet(path=str(written(tiny.root, tmp_path / "items.parquet")))
+    monkeypatch.setattr("lcnkit.index.reader._key", lambda collection, item_id: 0)
+    with pytest.raises(UnreadableAsset, match="no longer holds the item #c/some%20item"):
+        catalog.items(["#c/some%20item"])
+
+
 class TestWrittenByRustac(CatalogContract):
     """The same items, written by another tool."""
 
