@@ -70,7 +70,7 @@ def index(arguments: Sequence[str]) -> int:
 def _parser() -> _Parser:
     parser = _Parser(prog="python -m lcnkit index", description=_DESCRIPTION, allow_abbrev=False, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("root", metavar="ROOT", help="folder of an archive, https://... or s3://BUCKET/PREFIX, or the address of a STAC API")
-    parser.add_argument("--output", metavar="FILE", help="the .parquet file (the root's name, in this folder); replaced if it exists")
+    parser.add_argument("-o", "--output", metavar="FILE", help="the .parquet file (the root's name, in this folder); replaced if it exists")
     parser.add_argument("--collection", metavar="ID", action="append", help="only this collection; may be repeated (all but the labels)")
     parser.add_argument("--endpoint", metavar="URL", help="of the S3-compatible service of an s3:// root")
     add_flags(parser)

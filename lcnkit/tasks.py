@@ -36,6 +36,7 @@ class TaskList:
     dropped: list[str] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     candidates: int = 0
+    """What is filled in does not count: it is one of them again."""
     chosen: int = 0
     """How many of the candidates."""
     _gaps: list[tuple[str, int]] = field(default_factory=list)
@@ -48,7 +49,7 @@ class TaskList:
         found: Counter[str] = Counter()
         chosen = []
         for table in tables:
-            self.candidates += len(table)
+            self.candidates += len(table) if self.run.when_empty != "nearest" else int((~table.duplicated(["chip_id", "item_id"])).sum())
             found.update({str(chip_id): count for chip_id, count in table["chip_id"].value_counts().items()})
             chosen.append(selected_of(table))
         self.chosen += sum(map(len, chosen))

@@ -210,3 +210,14 @@ def test_a_catalog_that_gives_other_parts(given: int, said: str, archive: TinyAr
     with pytest.raises(PluginError, match=said):
         planned(make_run(archive.root, n_periods=3, catalog=Other()), 2, monkeypatch, tmp_path / "run")
     assert not list((tmp_path / "run").glob("*.parquet"))
+
+
+@pytest.mark.parametrize(("when_empty", "chosen"), [("pad", 30), ("nearest", 72)])
+def test_what_is_filled_in_is_no_further_candidate(
+    when_empty: str, chosen: int, archive: TinyArchive, make_run: Any, tmp_path: Path, monkeypatch: Any, caplog: Any
+) -> None:
+    caplog.set_level(logging.INFO)
+    planned(make_run(archive.root, n_periods=12, when_empty=when_empty), 2, monkeypatch, tmp_path / "run")
+    assert [record.getMessage().split(" for ")[0] for record in caplog.records if record.getMessage().startswith("plan ")] == [
+        f"plan       30 candidates, {chosen} chosen"
+    ]

@@ -47,7 +47,7 @@ def test_all_source_collections_or_those_that_are_named(tiny, tmp_path, capsys):
     file = tmp_path / "items.parquet"
     assert run(capsys, tiny.root, "--output", file)[1].startswith("10 items")
     assert run(capsys, tiny.root, "--output", file, "--collection", "sentinel_1")[1].startswith("1 item, ")
-    assert run(capsys, tiny.root, "--output", file, "--collection", "labels")[1].startswith("3 items")
+    assert run(capsys, tiny.root, "-o", file, "--collection", "labels")[1].startswith("3 items")
 
 
 def test_problems_are_counted_and_shown(tiny, tmp_path, capsys):

@@ -164,8 +164,9 @@ class ItemFile:
         known = self._groups.get(group)
         if known is None:
             with self._lock:
-                known = self._groups.get(group) or _ordered(self._keys_in(group))
-                self._groups[group] = known
+                known = self._groups.get(group)
+                if known is None:
+                    known = self._groups[group] = _ordered(self._keys_in(group))
         return known
 
     def _all_places(self) -> _Places:
