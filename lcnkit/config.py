@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from lcnkit.errors import ConfigError, UnknownName, did_you_mean, listing
+from lcnkit.errors import ConfigError, PluginError, UnknownName, did_you_mean, in_one_line, listing
 from lcnkit.options import build, node_of
 from lcnkit.plugins import KINDS, Registry, load_registry
 from lcnkit.secrets import reference, refuse_literals
@@ -38,6 +38,7 @@ def register(registry: Registry) -> None:
     """Store a configuration node for every plugin, so that its options can be set and are checked by type."""
     from hydra.core.config_store import ConfigStore
     from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
 
     # ${secret:env,NAME} gives the reference, not the secret: what is composed may be written anywhere.
     OmegaConf.register_new_resolver("secret", reference, replace=True)
@@ -45,7 +46,13 @@ def register(registry: Registry) -> None:
     for plugin in registry:
         # Transforms form a list: each has a place of its own below `transform`.
         package = f"transform.{plugin.name}" if plugin.kind == "transform" else None
-        store.store(group=plugin.kind, name=plugin.name, node=node_of(plugin.cls), package=package, provider="lcnkit")
+        try:
+            store.store(group=plugin.kind, name=plugin.name, node=node_of(plugin.cls), package=package, provider="lcnkit")
+        except (OmegaConfBaseException, TypeError, ValueError) as error:
+            raise PluginError(
+                f"{plugin.package}: Hydra cannot store the options of the {plugin.kind} {plugin.name!r} ({plugin.cls.__qualname__}): "
+                f"{in_one_line(error)}. See lcnkit.hookspecs for types that it knows; defaults must be of the option's type."
+            ) from error
     store.store(group="label", name="default", node=node_of(LabelOptions), provider="lcnkit")
     store.store(group="dataset", name="base", node=node_of(Dataset), provider="lcnkit")
 

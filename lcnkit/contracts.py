@@ -1,7 +1,7 @@
 """The six contracts: what a plugin of each kind is asked, and what it answers.
 
 A plugin is one class: a frozen dataclass (``@dataclass(frozen=True, kw_only=True)``) whose typed fields
-are its options. Nothing here mentions configuration files: every plugin can be built and used from plain
+are its options, each with a default. Nothing here mentions configuration files: every plugin can be built and used from plain
 Python. `lcnkit.testing` holds one test suite per kind; a plugin that passes it works in a run.
 """
 
@@ -67,7 +67,8 @@ class Catalog(ABC):
             ``collection`` (str), ``datetime`` (datetime64[ns, UTC]), ``cloud_cover`` (float percent, NaN
             where the metadata have none), ``coverage`` (fraction of the chip inside the footprint) and
             ``item_href`` (where `items` finds the item again). `lcnkit.candidates.match` makes such a
-            table from items and chips. A row's coverage is above 0 and at least ``query.min_coverage``.
+            table from items and chips, told by the column ``owner`` which chip an item was cut for
+            (`lcnkit.catalog.owners.owners_of` finds that out). A row's coverage is above 0 and at least ``query.min_coverage``.
 
         Raises:
             DataError: The collection does not exist or cannot be read.
@@ -84,7 +85,7 @@ class Catalog(ABC):
 
     @abstractmethod
     def items(self, hrefs: Sequence[str]) -> list[Item]:
-        """The items of some candidates, in the order of ``hrefs`` (the column ``item_href``).
+        """The items of some candidates, in the order of ``hrefs`` (the column ``item_href``): one for each, with its ``item_id``.
 
         Called on a worker, just before the pixels are read: signed URLs are fresh when they are used.
 
@@ -176,7 +177,7 @@ class Reader(ABC):
             Values as stored (digital numbers), shape ``(time, band, y, x)``; ``time`` follows ``items`` and
             ``(y, x)`` is ``chip.grid.shape``. ``valid`` is ``False`` where the file says nodata and where
             the file has no pixel; such values are ``image.nodata``, or 0 where the files declare none
-            (NaN for floats). The dtype is the one that holds all bands (``numpy.result_type``).
+            (NaN for floats). ``bands`` are those asked for. The dtype, integers or floats, is the one that holds all bands (``numpy.result_type``).
 
         Raises:
             MissingAsset: An item lacks one of ``bands``.
@@ -216,6 +217,9 @@ class Pool(ABC):
     @abstractmethod
     def map(self, function: Callable[[T], R], tasks: Iterable[T]) -> Generator[Outcome[R]]:
         """Run ``function`` on every task; give each outcome as it finishes, in any order.
+
+        Every task has one outcome, also where its worker died (`lcnkit.errors.WorkerLost`). Worker processes ignore SIGINT: a
+        terminal sends Ctrl-C to them, too, and what is under way is to be finished.
 
         ``tasks`` is read as workers become free: at most a bounded number is in flight, so a million tasks
         cost no more memory than ten. An exception in ``function`` becomes its task's outcome; it never
@@ -288,8 +292,9 @@ class Exporter(ABC):
     def write(self, sample: Sample, folder: Path) -> Receipt:
         """Write one sample below ``folder``; called on a worker.
 
-        The file appears under the name in the receipt only when it is whole (`lcnkit.output.whole_file`).
-        The same sample gives the same bytes, whenever and wherever it is written.
+        The file appears under the name in the receipt only when it is whole (`lcnkit.output.whole_file`). It may be a folder, written
+        under another name and renamed when whole: a run that goes on looks whether a folder is there, not into it. ``shapes`` and
+        ``facts`` of the receipt are those of `lcnkit.exporter.receipts`. The same sample gives the same bytes, whenever and wherever it is written.
 
         Raises:
             OSError: The folder cannot be written.

@@ -91,6 +91,12 @@ class GridMismatch(ChipError):
     """A raster cannot be brought onto the chip's grid."""
 
 
+def in_one_line(error: BaseException) -> str:
+    """An error of somebody else's, its class and what it says: ``ValueError: no such key``."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """`` Did you mean 'x'?`` for the known words nearest to ``word``, else an empty string."""
     near = difflib.get_close_matches(word, list(known), n=2, cutoff=0.55)

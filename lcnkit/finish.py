@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from lcnkit.answers import receipts_finished
 from lcnkit.journal import OutputFolder
 from lcnkit.manifest import manifest_of, samples_of, write_failures
 from lcnkit.materialise import Made
@@ -39,7 +40,8 @@ def finish(prepared: Prepared, output: OutputFolder, config: Mapping[str, Any], 
         output.forget_state()  # the folder holds this very data set already: nothing is written again
         return receipts, failures, _hints(manifest, prepared.run)
     with guarded(output.path, "finish the data set"):
-        receipts = Packed(prepared.run.exporter.finish(receipts, output.path))
+        exporter = prepared.run.exporter
+        receipts = Packed(receipts_finished(exporter.finish(receipts, output.path), receipts, exporter))
     manifest = manifest_now()
     with guarded(output.path, "write the manifest"):
         write_json_with(output.path / MANIFEST, manifest, "samples", samples_of(receipts))

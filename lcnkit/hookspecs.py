@@ -9,11 +9,13 @@ The entry point names the module that holds the functions marked ``@lcnkit.hooki
 ``=`` is only a label. ``python -m lcnkit plugins`` lists what was found, and where it came from.
 
 All hooks answer with classes by the name people write on the command line. Each class is a frozen dataclass
-(``@dataclass(frozen=True, kw_only=True)``): the fields are its options, with types that Hydra knows (``bool``,
-``int``, ``float``, ``str``, ``Literal``, lists, tuples and dicts of these, ``| None``); a string below a field is its help. They are called
+(``@dataclass(frozen=True, kw_only=True)``): the fields are its options, each with a default and a type that Hydra knows (``bool``,
+``int``, ``float``, ``str``, ``Literal``, lists, tuples and dicts of these, ``| None``; others are passed on as they are written, for the class
+to check); a string below a field is its help. ``defaults`` and names that begin with ``_`` are Hydra's own. They are called
 once per process, before the configuration is composed: keep the module quick to import, and import heavy
 libraries in the method that needs them. A name offered twice raises `PluginNameClash`, naming both packages.
-A class that breaks its contract stops the run with `PluginError` before any pixel is read.
+A class that is no plugin stops the run with `PluginError` before any pixel is read. Answers are looked at when they come
+(`lcnkit.answers`): a chip's cost the chip, all others end the run with `PluginError`, which names the plugin.
 """
 
 from __future__ import annotations

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from lcnkit.answers import image_read, image_transformed, items_of, receipt_of
 from lcnkit.contracts import Catalog, Exporter, Reader, Transform
-from lcnkit.errors import ChipError, LcnkitError, OutputFull
+from lcnkit.errors import LcnkitError, OutputFull, in_one_line
 from lcnkit.label_classes import read_classes
 from lcnkit.model import Chip, Failure, Frame, Image, Receipt, Sample
 from lcnkit.model.crs import spatial_ref
@@ -135,7 +136,7 @@ class Recipe:
     def _write(self, sample: Sample, steps: Steps) -> Receipt:
         # Exporters are made for many processes, and need not stand many threads.
         with steps.step("export"), _WRITING, guarded(self.folder, "write the samples"):
-            receipt = self.exporter.write(sample, self.folder)
+            receipt = receipt_of(self.exporter.write(sample, self.folder), sample, self.exporter, self.folder)
         return dataclasses.replace(receipt, seconds=steps.seconds)
 
     def sample(self, task: Task, steps: Steps) -> Sample:
@@ -151,7 +152,7 @@ class Recipe:
 
     def _transformed(self, image: Image) -> Image:
         for transform in self.transforms:
-            image = _checked(transform.apply(image), image, transform)
+            image = image_transformed(transform.apply(image), image, transform)
         return image
 
     def _sample(self, task: Task, image: Image, classes: NDArray[np.int64]) -> Sample:
@@ -187,11 +188,9 @@ class Recipe:
     def _read(self, task: Task) -> Image:
         """The chosen items, with a frame that holds nothing where a period is empty."""
         present = [position for position, frame in enumerate(task.frames) if not frame.missing]
-        items = self.catalog.items([task.frames[position].item_href for position in present])
-        image = self.reader.read(task.chip, items, self.bands)
-        expected = (len(items), len(self.bands), *task.chip.grid.shape)
-        if image.values.shape != expected:
-            raise ChipError(f"The reader gave an image of shape {image.values.shape}; it must be (time, band, y, x) = {expected}.")
+        items = items_of(self.catalog, [task.frames[position] for position in present])
+        shape = (len(items), len(self.bands), *task.chip.grid.shape)
+        image = image_read(self.reader.read(task.chip, items, self.bands), self.reader, shape, self.bands)
         return image if len(present) == len(task.frames) else spread(image, present, len(task.frames))
 
 
@@ -215,9 +214,9 @@ def _recorded(chip_id: str, steps: Steps, make: Callable[[], M]) -> M | Failure:
         raise
     except LcnkitError as error:
         return Failure(chip_id, steps.current, type(error).__name__, scrub(str(error)), transient=is_passing(error))
-    except Exception as error:  # a plugin's mistake, or ours: it is recorded in full
+    except (Exception, SystemExit) as error:  # a plugin's mistake, or ours: it is recorded in full
         log.debug("chip %s: %s", chip_id, scrub(traceback.format_exc()))
-        message = f"{scrub(str(error)) or 'no message'} ({_place(error)})"
+        message = f"{scrub(in_one_line(error))} ({_place(error)})"
         return Failure(chip_id, steps.current, type(error).__name__, message, transient=is_passing(error))
 
 
@@ -261,15 +260,6 @@ def _empty(image: Image) -> float:
     if np.issubdtype(image.values.dtype, np.floating):
         return float("nan")
     return float(fill_of(image.values.dtype, image.nodata))
-
-
-def _checked(new: Any, old: Image, transform: Transform) -> Image:
-    name = type(transform).__name__
-    if not isinstance(new, Image):
-        raise ChipError(f"The transform {name} must return an Image; it returned {type(new).__name__}.")
-    if new.values.shape[0] != old.values.shape[0] or new.values.shape[2:] != old.values.shape[2:]:
-        raise ChipError(f"The transform {name} changed time or grid: {old.values.shape} became {new.values.shape}; only bands may change.")
-    return new
 
 
 def _place(error: BaseException) -> str:

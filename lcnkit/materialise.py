@@ -10,8 +10,9 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import count
 
+from lcnkit.answers import Outcomes
 from lcnkit.contracts import Exporter, Outcome, Pool
-from lcnkit.errors import BackendError, OutputFull
+from lcnkit.errors import BackendError, OutputFull, PluginError
 from lcnkit.interrupt import Halt, interruptible
 from lcnkit.journal import OutputFolder
 from lcnkit.make import Gathered, Model, Recipe, Task, overlap_for
@@ -119,9 +120,11 @@ class _Work:
     def _round(self, tasks: Sequence[Task], attempt: int) -> dict[str, Failure]:
         """Every task once; gives the failures, by chip, that are worth another round."""
         passing: dict[str, Failure] = {}
+        answers = Outcomes(len(tasks))
         make: Callable[[Task], Receipt | Gathered | Failure] = self.recipe if self.result.shared else self.recipe.gather
         with closing(self.pool.map(make, self.halt.until(tasks))) as outcomes:
             for outcome in outcomes:
+                answers.check(outcome)
                 self.halt.under_way -= 1
                 made = self._kept(outcome, tasks)
                 if isinstance(made, Failure):
@@ -133,6 +136,9 @@ class _Work:
                     self._failed(made)
                 if made is not None:
                     self.advance(isinstance(made, Failure))
+        for index in () if self.halt else answers.missing:
+            self._failed(Failure(tasks[index].chip.id, "backend", PluginError.__name__, "the backend gave no outcome for the chip", attempts=attempt))
+            self.advance(True)
         return passing
 
     def _kept(self, outcome: Outcome[Receipt | Gathered | Failure], tasks: Sequence[Task]) -> Receipt | Failure | None:

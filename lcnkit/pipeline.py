@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lcnkit.blame import plugins_named
 from lcnkit.claim import claim
 from lcnkit.errors import OutputFull
 from lcnkit.finish import finish
@@ -71,7 +72,7 @@ def prepare(run: Run, notes: Mapping[str, str] | None = None, sharing: Sharing |
     started = time.perf_counter()
     registry = _registry(sharing)
     config = _describe(run, registry)
-    with claim(Path(run.output_dir), config, overwrite=run.overwrite) as output, shared(sharing) as common:
+    with plugins_named(run, registry), claim(Path(run.output_dir), config, overwrite=run.overwrite) as output, shared(sharing) as common:
         _keep(output, notes)
         plan = make_plan(run, output, registry, common)  # labels, candidates, selection; written before the first pixel is read
         planned = time.perf_counter()
@@ -98,7 +99,8 @@ def prepare(run: Run, notes: Mapping[str, str] | None = None, sharing: Sharing |
 def plan_only(run: Run, notes: Mapping[str, str] | None = None, sharing: Sharing | None = None) -> tuple[Prepared, Path]:
     """The first half of `prepare`: choose, write ``selection.parquet``, and stop before the first pixel."""
     registry = _registry(sharing)
-    with claim(Path(run.output_dir), _describe(run, registry), overwrite=run.overwrite) as output, shared(sharing) as common:
+    config = _describe(run, registry)
+    with plugins_named(run, registry), claim(Path(run.output_dir), config, overwrite=run.overwrite) as output, shared(sharing) as common:
         _keep(output, notes)
         return make_plan(run, output, registry, common, pixels=False), output.path
 

@@ -9,6 +9,7 @@ from itertools import starmap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lcnkit.answers import items_of
 from lcnkit.candidates import by_chip
 from lcnkit.choosing import choices, on_servers
 from lcnkit.contracts import Catalog, chooses_by_period, frames_wanted
@@ -183,12 +184,12 @@ class _Seen:
 
 def _sampled(catalog: Catalog, tasks: Sequence[Task]) -> _Seen:
     sampled = [tasks[place] for place in range(0, len(tasks), max(1, len(tasks) // _SAMPLED_ITEMS))][:_SAMPLED_ITEMS]
-    hrefs = [next(frame.item_href for frame in task.frames if not frame.missing) for task in sampled]
+    frames = [next(frame for frame in task.frames if not frame.missing) for task in sampled]
     try:
-        items = catalog.items(hrefs)
+        items = items_of(catalog, frames)
     except ChipError:
-        return _Seen(len(hrefs))  # an archive with holes: each chip says for itself what it lacks
-    return _Seen(len(hrefs), frozenset(key for item in items for key in item.assets), any(on_servers(item) for item in items))
+        return _Seen(len(frames))  # an archive with holes: each chip says for itself what it lacks
+    return _Seen(len(frames), frozenset(key for item in items for key in item.assets), any(on_servers(item) for item in items))
 
 
 def _with_data(run: Run) -> Run:

@@ -133,7 +133,7 @@ def make_manager() -> tuple[pluggy.PluginManager, dict[str, str]]:
         package = f"{dist.name} {dist.version}" if dist else entry_point.value
         try:
             module = entry_point.load()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             broken[package] = f"{type(error).__name__}: {' '.join(str(error).split())}"
             _warn_once(package, broken[package])
             continue
@@ -204,6 +204,9 @@ def _offered(implementation: Any, kind: str, package: str) -> dict[str, type]:
             raise PluginError(f"{where}: {name!r} must be a dataclass, the class itself; it is {cls!r}.")
         if not cls.__dataclass_params__.frozen:  # type: ignore[attr-defined]
             raise PluginError(f"{where}: {name!r} must be frozen: write @dataclass(frozen=True, kw_only=True) above {cls.__name__}.")
+        reserved = [entry.name for entry in dataclasses.fields(cls) if entry.init and (entry.name == "defaults" or entry.name.startswith("_"))]
+        if reserved:
+            raise PluginError(f"{where}: {name!r} has the option {reserved[0]!r}, a name that Hydra keeps to itself: choose another.")
         _check_contract(cls, kind, f"{where}: {name!r}")
     return dict(offered)
 

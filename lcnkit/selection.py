@@ -43,7 +43,7 @@ def choose(strategy: Strategy, candidates: pd.DataFrame, name: str) -> pd.DataFr
     columns = {column: candidates[column].to_numpy(copy=True) for column in ("selected", "rank", "period")}
     reason = np.where(inside, "", "outside the interval").astype(object)
     if inside.any():
-        answer = _answer(strategy, (candidates if inside.all() else candidates[inside]).copy(), name)
+        answer = _answer(strategy, candidates if inside.all() else candidates[inside], name)
         for column, values in columns.items():
             if column in answer.columns:
                 values[inside] = _whole_numbers(answer[column], name)
@@ -58,17 +58,16 @@ def choose(strategy: Strategy, candidates: pd.DataFrame, name: str) -> pd.DataFr
     return with_columns(candidates, **columns, reason=reason)
 
 
-def _answer(strategy: Strategy, given: pd.DataFrame, name: str) -> pd.DataFrame:
+def _answer(strategy: Strategy, candidates: pd.DataFrame, name: str) -> pd.DataFrame:
     """What the strategy returns, its rows in the order that they were given.
 
-    Args:
-        given: A table that nobody else has: some strategy may write into it.
+    The strategy gets a table that nobody else has: it may write into it.
     """
     import pandas as pd
 
-    index = given.index
+    index = candidates.index
     try:
-        answer = strategy.select(given)
+        answer = strategy.select(candidates.copy())
     except LcnkitError:
         raise
     except Exception as error:  # somebody else's code: what went wrong is said in one line, and in full in the log
@@ -78,11 +77,18 @@ def _answer(strategy: Strategy, given: pd.DataFrame, name: str) -> pd.DataFrame:
         raise PluginError(f"The strategy {name!r} must return the candidate table; it returned {type(answer).__name__}.")
     if "selected" not in answer.columns:
         raise PluginError(f"The strategy {name!r} must fill the column `selected`; it returned the columns {listing(map(str, answer.columns))}.")
-    if answer.index.equals(index):
-        return answer
     if len(answer) != len(index) or not answer.index.is_unique or not answer.index.isin(index).all():
         raise PluginError(f"The strategy {name!r} was given {len(index)} rows and returned {len(answer)}: it must keep every row and the index.")
-    return answer.reindex(index)
+    answer = answer if answer.index.equals(index) else answer.reindex(index)
+    if "item_id" in answer.columns:
+        moved = answer["item_id"].to_numpy(dtype=object) != candidates["item_id"].to_numpy(dtype=object)
+        # What else a strategy writes into that column is its own affair.
+        if moved.any() and answer["item_id"][moved].isin(candidates["item_id"]).all():
+            raise PluginError(
+                f"The strategy {name!r} gave rows another index than they had, as their item_id shows: leave out reset_index, and ignore_index "
+                "where rows are sorted."
+            )
+    return answer
 
 
 def _whole_numbers(column: pd.Series, name: str) -> NDArray[np.int64]:

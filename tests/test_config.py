@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir, initialize_config_module
 from hydra.core.global_hydra import GlobalHydra
 
-from lcnkit import compose
-from lcnkit.config import normalise, run_from
-from lcnkit.errors import ConfigError, UnknownName
+from lcnkit import compose, hookimpl
+from lcnkit.config import normalise, register, run_from
+from lcnkit.errors import ConfigError, PluginError, UnknownName
 from lcnkit.exporter.npz import Npz
 from lcnkit.model import Interval
 from lcnkit.options import options_of
@@ -285,7 +287,7 @@ VALUES = [
 @pytest.fixture(scope="module")
 def composed():
     """The default configuration: composing it takes most of the time."""
-    from lcnkit.config import CONFIG_MODULE, CONFIG_NAME, register
+    from lcnkit.config import CONFIG_MODULE, CONFIG_NAME
 
     register(load_registry())
     with initialize_config_module(CONFIG_MODULE, version_base="1.3"):
@@ -300,3 +302,24 @@ def test_values_that_cannot_be_meant(composed, key, value, said):
         run_from(config, load_registry())
     assert said in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_options_that_hydra_cannot_store_name_their_plugin():
+    """Or every command would end in an error of OmegaConf's that names nobody, whether the plugin is used or not."""
+
+    @dataclass(frozen=True)
+    class Rule:
+        limit: int = "none"  # type: ignore[assignment]
+
+        def select(self, candidates): ...
+
+    @hookimpl
+    def lcnkit_strategy():
+        return {"my_rule": Rule}
+
+    module = ModuleType("somebodys_plugin")
+    module.lcnkit_strategy = lcnkit_strategy
+    with pytest.raises(
+        PluginError, match=r"this session: Hydra cannot store the options of the strategy 'my_rule' \(.*Rule\): ValidationError: Value 'none'"
+    ):
+        register(load_registry(extra=[module]))

@@ -195,7 +195,7 @@ def test_what_nobody_expected_is_recorded_with_its_place(recipe: MakeRecipe) -> 
     make, tasks = recipe(transforms=(Does(raises(ZeroDivisionError("by zero"))),))
     failed = failure(make(tasks[2]))
     assert (failed.chip_id, failed.step, failed.error) == ("C", "transform", "ZeroDivisionError")
-    assert failed.message.startswith("by zero (test_make.py, line ")
+    assert failed.message.startswith("ZeroDivisionError: by zero (test_make.py, line ")
 
 
 def test_what_a_transform_says_of_a_chip_is_recorded_as_it_is(recipe: MakeRecipe) -> None:

@@ -59,7 +59,7 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Any:
     def do(**packages: Any) -> None:
         def loader(found: Any) -> Any:
             def load() -> Any:
-                if isinstance(found, Exception):
+                if isinstance(found, BaseException):
                     raise found
                 return found
 
@@ -151,6 +151,16 @@ class NoSelect:
 
 
 @dataclass(frozen=True)
+class Defaults(Rule):
+    defaults: int = 1
+
+
+@dataclass(frozen=True)
+class Target(Rule):
+    _target_: str = "x"
+
+
+@dataclass(frozen=True)
 class NoReader:
     def read(self, chip: Any, items: Any, bands: Any) -> Any: ...
 
@@ -170,6 +180,8 @@ class HalfAReader(Reader):
         ("lcnkit_strategy", {"a": NoDataclass}, "'a' must be a dataclass"),
         ("lcnkit_strategy", {"a": NotFrozen}, "'a' must be frozen: write @dataclass"),
         ("lcnkit_strategy", {"a": NoSelect}, r"no method select\(candidates\)"),
+        ("lcnkit_strategy", {"a": Defaults}, "'a' has the option 'defaults', a name that Hydra keeps to itself: choose another"),
+        ("lcnkit_strategy", {"a": Target}, "'a' has the option '_target_', a name that Hydra keeps to itself"),
         ("lcnkit_strategy", {"my rule": Rule}, "'my rule' is no name that can be written on the command line"),
         ("lcnkit_strategy", {1: Rule}, "1 is no name"),
         ("lcnkit_reader", {"a": NoReader}, r"must inherit from lcnkit\.contracts\.Reader"),
@@ -204,6 +216,13 @@ def test_a_package_that_cannot_be_imported_does_not_stop_the_others(install: Any
     ]
     with pytest.raises(UnknownName, match=r"lcnkit-bad 1\.2 could not be loaded"):
         registry.get("strategy", "the_rule_of_bad")
+
+
+def test_a_package_that_ends_the_process_when_it_is_imported(install: Any, caplog: pytest.LogCaptureFixture) -> None:
+    install(leaves=SystemExit(5), good=offering({"my_rule": Rule}))
+    registry = load_registry()
+    assert registry.get("strategy", "my_rule").cls is Rule
+    assert registry.broken == {"lcnkit-leaves 1.2": "SystemExit: 5"}
 
 
 def test_an_unknown_name_brings_near_misses_and_what_there_is() -> None:

@@ -167,7 +167,7 @@ class TestRounds:
         (failure,) = failures(report)
         assert list(failure) == ["chip_id", "step", "error", "attempts", "transient", "message"]
         assert [failure[name] for name in ("chip_id", "step", "error", "attempts", "transient")] == ["B", "read", "ConnectionResetError", "4", "true"]
-        assert failure["message"].startswith("https://***@server/x.tif?*** is not to be had (")
+        assert failure["message"].startswith("ConnectionResetError: https://***@server/x.tif?*** is not to be had (")
         assert turns().count("B") == 4
 
     @pytest.mark.parametrize("error", ["missing", "bug"])

@@ -20,7 +20,7 @@ class Frame:
     """One time step of an image: the acquisition it shows, or a period that has none."""
 
     period: int
-    """1-based; 0 where the strategy does not choose by period."""
+    """1-based, that of the acquisition; 0 of a missing frame where the strategy does not choose by period."""
     time: np.datetime64
     """UTC, ns. The acquisition's instant; of a missing frame, the middle of its period."""
     item_id: str = ""
