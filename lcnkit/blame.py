@@ -16,8 +16,6 @@ from lcnkit.settings import Run
 
 log = logging.getLogger(__name__)
 
-_OURS = "lcnkit"
-
 
 @contextmanager
 def plugins_named(run: Run, registry: Registry) -> Iterator[None]:
@@ -33,7 +31,7 @@ def plugins_named(run: Run, registry: Registry) -> Iterator[None]:
     except LcnkitError:
         raise
     except Exception as error:
-        others = _others(run, registry)
+        others = registry.others_in(run)
         if not others:
             raise
         log.debug("%s", scrub("".join(traceback.format_exception(error))))
@@ -49,17 +47,6 @@ def plugins_named(run: Run, registry: Registry) -> Iterator[None]:
             f"The run failed: {said}{place}. It uses {used}: most likely one answered what its contract does not allow, which its suite in "
             f"lcnkit.testing would show. {trace}"
         ) from error
-
-
-def _others(run: Run, registry: Registry) -> list[Plugin]:
-    """The plugins of a run that are not built in, in the order in which a run meets them."""
-    source = run.source
-    used: list[tuple[str, object]] = [("catalog", source.catalog), ("strategy", source.strategy), ("reader", source.reader)]
-    used += [("transform", transform) for transform in source.transforms]
-    used += [("backend", run.backend), ("exporter", run.exporter)]
-    known = {plugin.cls: plugin for plugin in registry}
-    made = [known.get(type(one)) or Plugin(kind, registry.name_of(one), type(one), "this session") for kind, one in used]
-    return [plugin for plugin in made if plugin.cls.__module__.partition(".")[0] != _OURS]
 
 
 def _named(plugin: Plugin) -> str:

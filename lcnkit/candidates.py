@@ -117,14 +117,17 @@ def complete(found: pd.DataFrame, source: str, intervals: dict[str, Interval], n
         intervals: The interval of each chip by its id.
 
     Raises:
-        PluginError: The catalog left out a column, or one that is to hold texts does not.
+        PluginError: The catalog left out a column, or one does not hold what it must.
     """
     import pandas as pd
 
+    if not isinstance(found, pd.DataFrame):
+        raise PluginError(f"The catalog must answer a search with a DataFrame; it answered {type(found).__name__}.")
     missing = [name for name in SEARCH_COLUMNS if name not in found.columns]
     if missing:
         raise PluginError(f"The catalog's answer lacks the columns {listing(missing)}; see lcnkit.contracts.Catalog.search.")
     found = with_columns(found, **{name: _texts(found[name]) for name in SEARCH_COLUMNS if COLUMNS[name][0] == "str"})
+    _check_values(found)
     # An archive that was unpacked twice, or a catalog whose pages overlap, names an item twice.
     twice = found.duplicated(["chip_id", "item_id"])
     table = found[~twice] if twice.any() else found
@@ -155,6 +158,27 @@ def complete(found: pd.DataFrame, source: str, intervals: dict[str, Interval], n
         "n_periods": np.zeros(len(table), dtype="int64"),
     }
     return cut(pd.DataFrame(known, copy=False), n_periods)
+
+
+# Beyond 1 by what floats are off, a share is still one.
+_ROUNDING = 1e-6
+
+
+def _check_values(found: pd.DataFrame) -> None:
+    """Refuse rows that name no item, which would pass for empty periods, and coverages that are no share of anything."""
+    import pandas as pd
+
+    nameless = (found["item_id"].isna() | (found["item_id"] == "")).to_numpy()
+    if nameless.any():
+        href = found["item_href"].iloc[int(nameless.argmax())]
+        raise PluginError(f"The catalog's answer: `item_id` is empty in {nameless.sum()} of {len(found)} rows, first in that of {href!r}.")
+    share = pd.to_numeric(found["coverage"], errors="coerce").to_numpy("float64")
+    wrong = ~((share >= 0) & (share <= 1 + _ROUNDING))
+    if wrong.any():
+        raise PluginError(
+            f"The catalog's answer: `coverage` must be the fraction of the chip that an item covers, 0 to 1; it is "
+            f"{listing(map(repr, found['coverage'][wrong].head(3).tolist()))} for {found['item_id'].iloc[int(wrong.argmax())]}."
+        )
 
 
 def _texts(column: pd.Series) -> pd.Series:

@@ -19,8 +19,11 @@ Finished = tuple[Packed[Receipt], tuple[Failure, ...], tuple[str, ...]]
 """Receipts and failures in the order of the label collection, and hints for the user."""
 
 
-def finish(prepared: Prepared, output: OutputFolder, config: Mapping[str, Any], made: Made) -> Finished:
+def finish(prepared: Prepared, output: OutputFolder, config: Mapping[str, Any], packages: Mapping[str, str], made: Made) -> Finished:
     """The finished data set in the order of the label collection.
+
+    Args:
+        packages: See `lcnkit.manifest.manifest_of`.
 
     Raises:
         OutputFull: There is no room to finish; the samples are kept.
@@ -34,7 +37,7 @@ def finish(prepared: Prepared, output: OutputFolder, config: Mapping[str, Any], 
     about = {"name": prepared.source, "collection": prepared.collection, "bands": _bands(receipts, prepared)}
 
     def manifest_now() -> dict[str, Any]:
-        return manifest_of(config, prepared.labels, about, receipts, counts, prepared.plan.n_periods)
+        return manifest_of(config, prepared.labels, about, receipts, counts, prepared.plan.n_periods, packages)
 
     if (output.path / MANIFEST).exists() and holds_json_with(output.path / MANIFEST, manifest := manifest_now(), "samples", samples_of(receipts)):
         output.forget_state()  # the folder holds this very data set already: nothing is written again

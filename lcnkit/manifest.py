@@ -28,8 +28,13 @@ def manifest_of(
     receipts: Sequence[Receipt],
     counts: Mapping[str, int],
     n_periods: int,
+    packages: Mapping[str, str],
 ) -> dict[str, Any]:
-    """What ``manifest.json`` says of a data set but for its samples (`samples_of`): plain JSON values, nothing of when and where it was made."""
+    """What ``manifest.json`` says of a data set but for its samples (`samples_of`): plain JSON values, nothing of when and where it was made.
+
+    Args:
+        packages: Versions of the packages whose plugins the run used.
+    """
     import xxhash
 
     pixels: Counter[str] = Counter()
@@ -60,7 +65,7 @@ def manifest_of(
         "grids": [{"crs": crs, "resolution": size, "shape": list(shape), "chips": count} for (crs, size, shape), count in sorted(grids.items())],
         "shapes": sorted(shapes),
         "checksum": f"xxh3_128:{checksum.hexdigest()}",
-        "versions": dict(_versions()),
+        "versions": {**dict(_versions()), **packages},
     }
 
 

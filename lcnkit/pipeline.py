@@ -78,7 +78,7 @@ def prepare(run: Run, notes: Mapping[str, str] | None = None, sharing: Sharing |
         planned = time.perf_counter()
         made = materialise(plan, output, common)  # read, transform, export; on workers
         try:
-            receipts, failures, hints = finish(plan, output, config, made)
+            receipts, failures, hints = finish(plan, output, config, _packages(run, registry), made)
         except OutputFull as error:
             receipts, failures, hints = made.receipts.of(made.receipts), tuple(made.failures), ()
             made.stopped = str(error)
@@ -114,6 +114,12 @@ def _keep(output: OutputFolder, notes: Mapping[str, str] | None) -> None:
 def _registry(sharing: Sharing | None) -> Registry:
     """The plugins that are installed, looked up once for all runs of a sweep."""
     return load_registry() if sharing is None else sharing.once("registry", load_registry)
+
+
+def _packages(run: Run, registry: Registry) -> dict[str, str]:
+    """Versions of the packages whose plugins a run uses; one of this session has none."""
+    found = (plugin.package.rpartition(" ") for plugin in registry.others_in(run))
+    return {name: version for name, _, version in found if version[:1].isdigit()}
 
 
 def _describe(run: Run, registry: Registry) -> dict[str, Any]:

@@ -11,16 +11,21 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pluggy
 
 from lcnkit import contracts, hookspecs
 from lcnkit.errors import PluginError, PluginNameClash, UnknownName, did_you_mean, listing
 
+if TYPE_CHECKING:
+    from lcnkit.settings import Run
+
 log = logging.getLogger(__name__)
 
 ENTRY_POINT_GROUP = "lcnkit"
+# Stands for the package of a plugin that no package announces.
+_SESSION = "this session"
 
 #: The kinds and their contracts, in the order a run meets them.
 KINDS: dict[str, type] = {
@@ -113,6 +118,16 @@ class Registry:
                 return plugin.name
         return f"{type(instance).__module__}.{type(instance).__qualname__}"
 
+    def others_in(self, run: Run) -> list[Plugin]:
+        """The plugins of a run that are not built in, in the order in which it meets them."""
+        source = run.source
+        used: list[tuple[str, object]] = [("catalog", source.catalog), ("strategy", source.strategy), ("reader", source.reader)]
+        used += [("transform", transform) for transform in source.transforms]
+        used += [("backend", run.backend), ("exporter", run.exporter)]
+        known = {plugin.cls: plugin for plugin in self}
+        plugins = [known.get(type(one)) or Plugin(kind, self.name_of(one), type(one), _SESSION) for kind, one in used]
+        return [plugin for plugin in plugins if plugin.cls.__module__.partition(".")[0] != "lcnkit"]
+
     def __iter__(self) -> Iterator[Plugin]:
         return (plugin for kind in self.plugins.values() for plugin in kind.values())
 
@@ -171,7 +186,7 @@ def load_registry(extra: Iterable[ModuleType] = ()) -> Registry:
     """
     manager, broken = make_manager()
     for module in extra:
-        _register(manager, module, "this session")
+        _register(manager, module, _SESSION)
     found: dict[str, dict[str, Plugin]] = {kind: {} for kind in KINDS}
     for kind in KINDS:
         # Hooks are called last-registered first; names are to be listed in the order of registration.

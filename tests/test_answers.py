@@ -73,6 +73,42 @@ class TestCatalogs:
         assert {step for step, _ in found.values()} == {"read"}
         assert said in found["A"][1].replace("ref_landcovernet_xx_v1_source_sentinel_2_", "")
 
+    @pytest.mark.parametrize(
+        ("change", "said"),
+        [
+            (
+                lambda found: found.assign(item_id=found["item_id"].where(found.index != 1, "")),
+                "`item_id` is empty in 1 of 9 rows, first in that of ",
+            ),
+            (lambda found: found.assign(item_id=found["item_id"].where(found.index > 1, None)), "`item_id` is empty in 2 of 9 rows"),
+            (
+                lambda found: found.assign(coverage=np.nan),
+                "`coverage` must be the fraction of the chip that an item covers, 0 to 1; it is nan, nan, nan",
+            ),
+            (lambda found: found.assign(coverage=5.0), "0 to 1; it is 5.0, 5.0, 5.0 for "),
+            (lambda found: found.assign(coverage=-0.5), "0 to 1; it is -0.5"),
+            (lambda found: found.assign(coverage="half"), "0 to 1; it is 'half'"),
+            (lambda found: None, "The catalog must answer a search with a DataFrame; it answered NoneType."),
+            (lambda found: found.to_dict("records"), "The catalog must answer a search with a DataFrame; it answered list."),
+        ],
+        ids=["empty", "none", "NaN", "more", "less", "texts", "nothing", "dicts"],
+    )
+    def test_rows_that_cannot_be_meant(self, change: Any, said: str, go: Run) -> None:
+        class Finds(Static):
+            def search(self, chips: Any, query: Any) -> Any:
+                return change(super().search(chips, query))
+
+        with pytest.raises(PluginError) as caught:
+            go(catalog=Finds())
+        assert said in str(caught.value)
+
+    def test_a_coverage_that_is_a_little_more_than_all(self, go: Run) -> None:
+        class Finds(Static):
+            def search(self, chips: Any, query: Any) -> Any:
+                return super().search(chips, query).assign(coverage=1 + 1e-12)
+
+        assert go(catalog=Finds()).made == 3
+
 
 class TestReaders:
     @pytest.mark.parametrize(

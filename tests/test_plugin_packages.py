@@ -133,8 +133,9 @@ def test_an_installed_strategy_runs_with_its_option(install, archive, tmp_path) 
     done = install(EXAMPLE).lcnkit(*arguments, "strategy.max_cloud=60", f"output_dir={tmp_path / 'out'}")
     assert done.returncode == 0, done.stderr
     assert chosen(tmp_path / "out") == {"03", "09"}
-    config = json.loads((tmp_path / "out" / "manifest.json").read_text())["config"]
-    assert config["strategy"] == {"name": "latest_clear", "max_cloud": 60.0}
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert manifest["config"]["strategy"] == {"name": "latest_clear", "max_cloud": 60.0}
+    assert manifest["versions"]["lcnkit-latest-clear"] == "0.1.0"
     wrong = install(EXAMPLE).lcnkit(*arguments, "strategy.max_clouds=60", f"output_dir={tmp_path / 'wrong'}")
     assert wrong.returncode == 1
     assert "max_cloud" in wrong.stderr
