@@ -16,6 +16,10 @@ from lcnkit.contracts import Catalog, Exporter, Outcome, Reader, Transform
 from lcnkit.errors import ChipError, PluginError, listing
 from lcnkit.model import Frame, Image, Item, Receipt, Sample
 from lcnkit.model.href import is_url
+from lcnkit.terminal import counted
+
+
+_ONE_EACH = "it must give one for each href, in their order"
 
 
 def items_of(catalog: Catalog, frames: Sequence[Frame]) -> list[Item]:
@@ -28,12 +32,11 @@ def items_of(catalog: Catalog, frames: Sequence[Frame]) -> list[Item]:
     wanted = [frame.item_id for frame in frames]
     if not isinstance(items, Sequence) or not all(isinstance(item, Item) for item in items):
         raise ChipError(f"The catalog {_class(catalog)} must give a list of Item; `items` gave {_kind_of(items)}.")
-    found = [item.id for item in items]
-    if found != wanted:
-        raise ChipError(
-            f"The catalog {_class(catalog)} was asked for the items {listing(wanted, 4)}, and `items` gave {listing(found, 4)}: "
-            "it must give each, in the order of the hrefs."
-        )
+    if len(items) != len(wanted):
+        raise ChipError(f"The catalog {_class(catalog)} was asked for {counted(len(wanted), 'item')}, and `items` gave {len(items)}: {_ONE_EACH}.")
+    for item, name in zip(items, wanted, strict=True):
+        if item.id != name:
+            raise ChipError(f"The catalog {_class(catalog)} was asked for the item {name}, and `items` gave {item.id} in its place: {_ONE_EACH}.")
     return list(items)
 
 

@@ -56,10 +56,13 @@ class TestCatalogs:
     @pytest.mark.parametrize(
         ("change", "said"),
         [
-            (lambda items: items[:-1], "was asked for the items A_20180415, A_20181015, and `items` gave A_20180415:"),
-            (lambda items: [*items, items[0]], "in the order of the hrefs"),
-            (lambda items: items[::-1], "in the order of the hrefs"),
-            (lambda items: [items[0]] * len(items), "in the order of the hrefs"),
+            (
+                lambda items: items[:-1],
+                "The catalog Items was asked for 2 items, and `items` gave 1: it must give one for each href, in their order.",
+            ),
+            (lambda items: [*items, items[0]], "was asked for 2 items, and `items` gave 3:"),
+            (lambda items: items[::-1], "was asked for the item A_20180415, and `items` gave A_20181015 in its place:"),
+            (lambda items: [items[0]] * len(items), "was asked for the item A_20181015, and `items` gave A_20180415 in its place:"),
             (lambda items: None, "The catalog Items must give a list of Item; `items` gave NoneType."),
             (lambda items: [item.document for item in items], "The catalog Items must give a list of Item; `items` gave list."),
         ],
