@@ -18,7 +18,6 @@ from lcnkit.model import Frame, Image, Item, Receipt, Sample
 from lcnkit.model.href import is_url
 from lcnkit.terminal import counted
 
-
 _ONE_EACH = "it must give one for each href, in their order"
 
 
