@@ -103,11 +103,12 @@ def run_text(run: Run, registry: Registry, *, strategy_named: bool) -> str:
     """What is about to be done, in a few lines."""
     source = run.source
     strategy = registry.name_of(source.strategy) + ("" if strategy_named else " (none was named; choose with +strategy=NAME)")
+    chosen = f"{strategy}, {counted(run.n_periods, 'period')}" if run.plan is None else f"as saved in {run.plan}"
     bands = source.bands if isinstance(source.bands, str) else ",".join(source.bands)
     return "\n".join(
         [
             f"data set   {run.dataset.root or ('the embedded demo' if run.dataset.demo else 'none')}",
-            f"strategy   {strategy}, {counted(run.n_periods, 'period')}, bands {bands}",
+            f"strategy   {chosen}, bands {bands}",
             f"output     {run.output_dir}",
         ]
     )

@@ -24,6 +24,11 @@ CONFIG_NAME = "config"
 GROUPS = ("dataset", *KINDS, "label")
 
 _GROUP_CHOICE = re.compile(rf"^\+{{1,2}}({'|'.join(GROUPS)})=")
+# What Hydra's grammar (OverrideLexer.g4) takes without quotes, and what has a meaning of its own in a value.
+_BARE = re.compile(r"[\w\s/\-+.$%*@?|:]*", re.ASCII)
+_MEANT = frozenset("[]{}()'\",\\")
+# Hydra makes these folders as they are written.
+_FOLDERS = ("output_dir", "hydra.run.dir", "hydra.sweep.dir")
 _EXPERIMENT = re.compile(r"^experiment=")
 # An option that is a dict takes new keys: Hydra would only let those be changed that are there. `build` checks the option itself.
 _DICT_OPTION = re.compile(rf"^(?=({'|'.join(GROUPS)})\.[\w.]+=\{{)")
@@ -65,7 +70,15 @@ def normalise(overrides: Sequence[str]) -> list[str]:
     """
     refuse_literals(overrides)
     chosen = [_EXPERIMENT.sub("+experiment=", _GROUP_CHOICE.sub(r"\1=", override)) for override in overrides]
-    return [_DICT_OPTION.sub("++", override) for override in chosen]
+    return [_quoted(_DICT_OPTION.sub("++", override)) for override in chosen]
+
+
+def _quoted(override: str) -> str:
+    """With quotes around a value that Hydra has no letters for: a home folder (~), an accent, an equals sign in a name."""
+    key, equals, value = override.partition("=")
+    if key in _FOLDERS and value.startswith("~"):
+        value = os.path.expanduser(value)
+    return f"{key}{equals}{value}" if _BARE.fullmatch(value) or _MEANT & set(value) else f"{key}='{value}'"
 
 
 def compose(overrides: str | Sequence[str] = (), *more: str, config_dir: str | None = None) -> Run:

@@ -23,7 +23,7 @@ def open_dataset(output: str | os.PathLike[str]) -> Samples:
         OutputError: The folder holds no finished data set.
         UnknownName: The plugin that wrote it is not installed.
     """
-    folder = Path(output)
+    folder = Path(output).absolute()  # it may be read where another folder is the current one
     manifest = read_manifest(folder)
     try:
         options = dict(manifest["config"]["exporter"])
@@ -83,8 +83,23 @@ class Samples(Sequence[Sample]):
     def __iter__(self) -> Iterator[Sample]:
         return (self._read(receipt) for receipt in self._receipts)
 
-    def __contains__(self, chip_id: object) -> bool:
-        return chip_id in self._positions
+    def __contains__(self, sample: object) -> bool:
+        """Whether it has the chip of that id, label item id or sample."""
+        name = sample.chip_id if isinstance(sample, Sample) else sample
+        return isinstance(name, str) and name in self._positions
+
+    def index(self, sample: object, start: int = 0, stop: int | None = None) -> int:
+        """The position of a chip: its id, label item id or sample.
+
+        Raises:
+            ValueError: It is not there.
+        """
+        name = sample.chip_id if isinstance(sample, Sample) else sample
+        if name in self:
+            position = self._positions[str(name)]
+            if position in range(*slice(start, stop).indices(len(self))):
+                return position
+        raise ValueError(f"no chip {name!r}")
 
     def _read(self, receipt: Receipt) -> Sample:
         return self._exporter.read(receipt, self.folder)
@@ -97,7 +112,7 @@ class Samples(Sequence[Sample]):
         rows = {
             "image": f"{' or '.join(say['shapes'][:3]) or 'none'}{' or others' * (len(say['shapes']) > 3)} (time, band, y, x)",
             **{name: f"{listing(source['bands'])} of {source['collection']}" for name, source in say["sources"].items()},
-            "strategy": f"{config['strategy']['name']}, {periods}, {' to '.join(say['interval'])}",
+            "strategy": f"{_chosen_by(say)}, {periods}, {' to '.join(say['interval'])}",
             "labels": f"{counted(len(seen), 'class')} of {say['labels']['collection']}",
             "exporter": config["exporter"]["name"],
             "checksum": say["checksum"],
@@ -108,3 +123,10 @@ class Samples(Sequence[Sample]):
         return "\n".join(
             [f"<lcnkit.Samples: {counted(len(self), 'chip')} in {self.folder}>", *(f"  {name:<{width}}  {text}" for name, text in rows.items())]
         )
+
+
+def _chosen_by(manifest: dict[str, Any]) -> str:
+    """The strategy of the plan, which may be another one's; of older data sets, that of the run."""
+    (source,) = manifest["sources"].values()
+    strategy = source.get("strategy", manifest["config"]["strategy"])
+    return str(strategy["name"]) if strategy else "a saved plan"

@@ -34,7 +34,7 @@ def finish(prepared: Prepared, output: OutputFolder, config: Mapping[str, Any], 
     if made.stopped or not (receipts or not failures):
         return receipts, failures, _unseen(prepared.run, made)
     counts = {"chips": len(receipts), "failed": len(failures), "dropped": len(prepared.dropped)}
-    about = {"name": prepared.source, "collection": prepared.collection, "bands": _bands(receipts, prepared)}
+    about = {"name": prepared.source, "collection": prepared.collection, "bands": _bands(receipts, prepared), "strategy": prepared.plan.strategy}
 
     def manifest_now() -> dict[str, Any]:
         return manifest_of(config, prepared.labels, about, receipts, counts, prepared.plan.n_periods, packages)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -20,6 +21,8 @@ log = logging.getLogger(__name__)
 _NAMES = {signal.SIGINT: "Interrupted", signal.SIGTERM: "Terminated"}
 
 _LOOK_EVERY_S = 0.1
+# An import that a signal has met is looked at again so soon.
+_AFTER_IMPORT_S = 0.02
 
 
 class Terminated(KeyboardInterrupt):
@@ -109,19 +112,47 @@ def interruptible() -> Iterator[Halt]:
 
 @contextmanager
 def terminable() -> Iterator[None]:
-    """Within the block, SIGTERM raises `Terminated`: workers are ended and clusters closed, as on Ctrl-C."""
+    """Within the block, SIGTERM raises `Terminated`: workers are ended and clusters closed, as on Ctrl-C.
 
-    def received(_number: int, _frame: FrameType | None) -> None:
-        raise Terminated
+    Neither does so in the middle of an import, but right after it: Python may then hold the module's lock for ever, and a thread
+    that imports it, too, waits as long.
+    """
+
+    def received(number: int, frame: FrameType | None) -> None:
+        if _is_importing(frame):
+            later = threading.Timer(_AFTER_IMPORT_S, _send, [number])
+            later.daemon = True
+            later.start()
+            return
+        raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
 
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, received)
+    # Whoever has a handler of his own for Ctrl-C keeps it.
+    ours = [signal.SIGTERM, *([signal.SIGINT] if signal.getsignal(signal.SIGINT) is signal.default_int_handler else [])]
+    before = {number: signal.signal(number, received) for number in ours}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _send(number: int) -> None:
+    """A signal to the main thread, which wakes it where it waits."""
+    if sys.platform == "win32":
+        signal.raise_signal(number)
+    else:
+        signal.pthread_kill(threading.main_thread().ident or 0, number)
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib."):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _tell(number: int, under_way: int) -> None:

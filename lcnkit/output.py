@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
+from urllib.parse import quote
 
 from lcnkit.errors import OutputError, OutputFull
 from lcnkit.model import Packed
@@ -22,6 +23,12 @@ FAILURES = "failures.csv"
 # How `write_json_with` lays a list out, at the end of an object: before it, between two entries, and after the last.
 _LIST, _BETWEEN, _LAST = b",\n  NAME: [", b"\n    },", b"\n    }\n  ]\n}\n"
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+def file_name(chip_id: str) -> str:
+    """A relative path for a chip's own file, without an ending: its id, or the id quoted where it would lead out of its folder."""
+    parts = chip_id.split("/")
+    return chip_id if "\\" not in chip_id and not {"", ".", ".."} & set(parts) else quote(chip_id, safe="")
 
 
 @contextmanager

@@ -38,6 +38,8 @@ class Plan:
     """The chips that were planned, also those without a candidate."""
     n_periods: int
     shape: Shape
+    strategy: Mapping[str, Any] | None = None
+    """Who chose: the strategy's name and options; ``None`` where that is not known."""
 
     @cached_property
     def table(self) -> pd.DataFrame:
@@ -117,7 +119,7 @@ def _schema_of(plan: Plan) -> pa.Schema:
     kinds = {name: "object" if kind == "str" else kind for name, (kind, _) in COLUMNS.items()}
     row = pd.DataFrame({name: pd.Series([""] if kind == "object" else [0], dtype=kind) for name, kind in kinds.items()})
     schema = pa.Schema.from_pandas(row, preserve_index=False)
-    about = {"n_periods": plan.n_periods, "by_period": plan.shape.by_period, "n_frames": plan.shape.n_frames}
+    about = {"n_periods": plan.n_periods, "by_period": plan.shape.by_period, "n_frames": plan.shape.n_frames, "strategy": plan.strategy}
     metadata = {
         **(schema.metadata or {}),
         _KEY: json.dumps({**about, "chip_ids": plan.chip_ids}),
@@ -162,8 +164,9 @@ class SavedPlan:
         self.plan = Plan(
             self.path,
             chip_ids=tuple(about.get("chip_ids") or self.chips_with_rows),
-            n_periods=int(about.get("n_periods") or next(self.parts())["n_periods"].iloc[0]),
+            n_periods=int(about.get("n_periods") or next(self._tables())["n_periods"].iloc[0]),
             shape=Shape(about["by_period"], about["n_frames"]) if "by_period" in about else shape,
+            strategy=about.get("strategy"),
         )
 
     @cached_property
@@ -177,8 +180,19 @@ class SavedPlan:
         """The candidates, some thousand after the other; at least one table.
 
         Raises:
-            PlanError: The file is damaged, or a column holds something else than it must.
+            PlanError: The file is damaged, a column holds something else than it must, or what is selected lies in no period.
         """
+        for table in self._tables():
+            nowhere = table["selected"] & ((table["period"] < 1) | (table["period"] > self.plan.n_periods))
+            if nowhere.any():
+                row = table[nowhere].iloc[0]
+                raise PlanError(
+                    f"The plan {self.path} selects {row['item_id']} of chip {row['chip_id']} in period {row['period']}; there are the periods 1 "
+                    f"to {self.plan.n_periods}. Take the choice back (selected=False), or give the row its period."
+                )
+            yield table
+
+    def _tables(self) -> Iterator[pd.DataFrame]:
         import pyarrow as pa
 
         with self._reading():

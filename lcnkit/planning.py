@@ -14,11 +14,12 @@ from lcnkit.candidates import by_chip
 from lcnkit.choosing import choices, on_servers
 from lcnkit.contracts import Catalog, chooses_by_period, frames_wanted
 from lcnkit.data_root import ensure_root
-from lcnkit.errors import ChipError, PlanError, UnknownName, did_you_mean, listing
+from lcnkit.errors import BadLabel, ChipError, PlanError, UnknownName, did_you_mean, listing
 from lcnkit.journal import OutputFolder
 from lcnkit.labels import LabelInfo, LabelSet, read_labels
 from lcnkit.make import Task
 from lcnkit.model import Chip, Failure, Packed
+from lcnkit.options import describe
 from lcnkit.output import SELECTION
 from lcnkit.plan import Plan, PlanWriter, SavedPlan
 from lcnkit.plugins import Registry
@@ -114,9 +115,14 @@ def _plan(run: Run, labels: LabelSet, collection: str, output: OutputFolder, reg
                 f"The plan {run.plan} has none of the run's chips: it has {listing(plan.chip_ids, 4)}, the labels are "
                 f"{listing(labels.chip_ids, 4)}. Give the archive it was made for with dataset.root=PATH."
             )
-        return _written(run, collection, replace(plan, path=path), [(labels.chips, saved.parts())])
+        made, tasks = _written(run, collection, replace(plan, path=path), [(labels.chips, saved.parts())])
+        if run.chips is None:
+            unknown = [chip_id for chip_id in dict.fromkeys([*plan.chip_ids, *saved.chips_with_rows]) if chip_id not in labels.all_ids]
+            tasks.failures += [_unlabelled(chip_id, run.plan, labels.info.collection) for chip_id in unknown]
+        return made, tasks
     if not (output.resumed and path.exists()):
-        return _written(run, collection, Plan(path, labels.chip_ids, run.n_periods, shape), choose_for(labels.chips))
+        strategy = {"name": registry.name_of(run.source.strategy), **describe(run.source.strategy)}
+        return _written(run, collection, Plan(path, labels.chip_ids, run.n_periods, shape, strategy), choose_for(labels.chips))
     try:
         saved = SavedPlan(path, shape)
         # Labels or imagery that were not there the last time may be there now; what was planned stays as it is.
@@ -131,6 +137,14 @@ def _plan(run: Run, labels: LabelSet, collection: str, output: OutputFolder, reg
         raise PlanError(f"{error} Remove the file to choose anew; samples that show what is chosen then are kept.") from error
     table = _joined(table, [found for _, (found,) in choose_for(late)], labels.chip_ids)
     return _written(run, collection, replace(saved.plan, chip_ids=labels.chip_ids), [(labels.chips, [table])])
+
+
+def _unlabelled(chip_id: str, plan: str, collection: str) -> Failure:
+    message = (
+        f"Chip {chip_id}: the plan {plan} has it, and the label collection {collection} does not. Give the archive that the plan was made for "
+        "with dataset.root=PATH, or take the chip's rows out of the plan."
+    )
+    return Failure(chip_id, "label", BadLabel.__name__, message)
 
 
 def _written(run: Run, collection: str, plan: Plan, chosen: Iterable[tuple[Iterable[Chip], Iterable[pd.DataFrame]]]) -> tuple[Plan, TaskList]:

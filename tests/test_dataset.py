@@ -134,3 +134,22 @@ def test_an_empty_data_set_is_empty(tiny: TinyArchive, make_run: Any) -> None:
     assert list(samples) == []
     assert "0 chips in" in repr(samples)
     assert "image       none" in repr(samples)
+
+
+def test_membership_and_position(samples: Samples) -> None:
+    """Of a sample, too: comparing its arrays with those of others would say nothing."""
+    assert samples[1] in samples
+    assert "B" in samples
+    assert "Z" not in samples
+    assert 1 not in samples
+    assert (samples.index("B"), samples.index(samples[2]), samples.index("C", 1)) == (1, 2, 2)
+    for missing in (("Z",), ("A", 1), ("C", 0, 2), (7,)):
+        with pytest.raises(ValueError, match="no chip"):
+            samples.index(*missing)
+
+
+def test_it_is_read_wherever_the_process_is_by_then(output: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(output.parent)
+    samples = open_dataset(output.name)
+    monkeypatch.chdir("/")
+    assert samples["B"].chip_id == "B"

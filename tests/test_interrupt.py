@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import subprocess
@@ -313,3 +314,22 @@ class TestHalt:
 
         with pytest.raises(Terminated):
             end()
+
+    @pytest.mark.parametrize(("number", "error"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated)])
+    def test_an_import_is_ended_first(self, number: int, error: type[BaseException], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+        """Python may hold a module's lock for ever where one is broken off, and the thread that connects waits for it."""
+        (tmp_path / f"met_by_signal_{number:d}.py").write_text(f"import signal\nsignal.raise_signal({int(number)})\nmade = True\n")
+        monkeypatch.syspath_prepend(tmp_path)
+        made = False
+        with pytest.raises(error), terminable():  # noqa: PT012 - it comes a moment later
+            made = importlib.import_module(f"met_by_signal_{number:d}").made
+            time.sleep(30)
+        assert made
+
+    def test_somebody_elses_handler_stays(self):
+        before = signal.signal(signal.SIGINT, handler := lambda number, frame: None)
+        try:
+            with terminable():
+                assert signal.getsignal(signal.SIGINT) is handler
+        finally:
+            signal.signal(signal.SIGINT, before)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, wait
 from itertools import count, islice
 from operator import length_hint
 from pathlib import Path
@@ -77,14 +78,14 @@ class DaskPool(Pool):
     def expect(self) -> None:
         """See `lcnkit.contracts.Pool.expect`."""
         if self._early and self._connected is None and self._connecting is None:
-            threads = ThreadPoolExecutor(1, thread_name_prefix="lcnkit-connect")
-            self._connecting = threads.submit(self._connect)
-            threads.shutdown(wait=False)
+            self._connecting = Future()
+            # A daemon: where it never comes to an end, the process still does.
+            threading.Thread(target=_fulfil, args=(self._connecting, self._connect), name="lcnkit-connect", daemon=True).start()
 
     def settle(self) -> None:
         """Wait until a cluster that is being started can be closed."""
         if self._connecting is not None:
-            self._connecting.exception()
+            wait([self._connecting], timeout=self._timeout)
 
     def shares(self, folder: Path) -> bool:
         """See `lcnkit.contracts.Pool.shares`."""
@@ -169,6 +170,13 @@ class DaskPool(Pool):
     def _travels(self) -> bool:
         """Whether samples come back, and not receipts."""
         return False in self._shared.values()
+
+
+def _fulfil(future: Future[Client], connect: Callable[[], Client]) -> None:
+    try:
+        future.set_result(connect())
+    except BaseException as error:  # told when the workers are needed
+        future.set_exception(error)
 
 
 class _Numbered(Iterator[tuple[int, Any]]):

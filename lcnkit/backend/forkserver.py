@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -28,7 +30,7 @@ def start() -> None:
     if not _KNOWN:
         _KNOWN.update(os.environ)
         forkserver.set_forkserver_preload([*_OF_DASK, *WANTED_BY_EVERY_CHIP, *WANTED_BY_DEFAULT])
-    with _environment({name: value for name, value in _AT_START.items() if name not in os.environ}):
+    with _environment({name: value for name, value in _AT_START.items() if name not in os.environ}), _deaf():
         forkserver.ensure_running()
 
 
@@ -36,6 +38,19 @@ def start_method() -> str:
     """How workers are to be started now: ``forkserver`` or ``spawn``."""
     # Workers are told what was added to the environment, or changed there; what was taken out of it they would still have.
     return "forkserver" if _KNOWN and set(os.environ) >= _KNOWN else "spawn"
+
+
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """What is started here ignores Ctrl-C, which a terminal sends to all: it would end with a traceback while it loads libraries."""
+    if threading.current_thread() is not threading.main_thread() or (before := signal.getsignal(signal.SIGINT)) is None:
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager

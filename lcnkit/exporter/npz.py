@@ -20,7 +20,7 @@ from lcnkit.hookspecs import hookimpl
 from lcnkit.model import Frame, Grid, Image, Receipt, Sample
 from lcnkit.model.href import is_url
 from lcnkit.model.sample import valid_of
-from lcnkit.output import whole_file
+from lcnkit.output import file_name, whole_file
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -63,7 +63,7 @@ class Npz(Exporter):
         """See `lcnkit.contracts.Exporter.write`."""
         import xxhash
 
-        name = f"{FOLDER}/{sample.chip_id}.npz"
+        name = f"{FOLDER}/{file_name(sample.chip_id)}.npz"
         compression = zipfile.ZIP_DEFLATED if self.compress else zipfile.ZIP_STORED
         if self.url is None:
             with whole_file(folder / name) as file:

@@ -20,7 +20,7 @@ from lcnkit.exporter.receipts import facts_of, shapes_of
 from lcnkit.hookspecs import hookimpl
 from lcnkit.model import Frame, Grid, Image, Packed, Receipt, Sample
 from lcnkit.model.sample import valid_of
-from lcnkit.output import STATE, whole_file
+from lcnkit.output import STATE, file_name, whole_file
 
 FILE = "items.pkl"
 # Of this process: all its chips go into one file.
@@ -45,7 +45,7 @@ class Pickle(Exporter):
                 checksum = pieces.write_to(whole)
                 whole.write(APPEND)
         else:
-            path, offset = folder / STATE / "parts" / f"{sample.chip_id}.part", 0
+            path, offset = folder / STATE / "parts" / f"{file_name(sample.chip_id)}.part", 0
             with whole_file(path) as file:
                 checksum = pieces.write_to(file)
         return Receipt(

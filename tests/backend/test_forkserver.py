@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
 import sys
 from typing import Any
 
@@ -57,3 +59,21 @@ def test_each_draws_random_numbers_of_its_own() -> None:
         numbers = [outcome.value for outcome in outcomes_in_order(pool.map(drawn, range(40)))]
     assert len({worker for worker, _ in numbers}) == 2
     assert len({number for _, number in numbers}) == 40
+
+
+_STARTED = """
+import signal
+from lcnkit.backend import forkserver
+forkserver.start()
+from multiprocessing.forkserver import _forkserver
+ignored = next(line.split()[1] for line in open(f"/proc/{_forkserver._forkserver_pid}/status") if line.startswith("SigIgn:"))
+print(ignored, signal.getsignal(signal.SIGINT) is signal.default_int_handler)
+"""
+
+
+def test_ctrl_c_does_not_meet_it_while_it_loads_libraries() -> None:
+    """A terminal sends it to all processes; this one printed a traceback."""
+    done = subprocess.run([sys.executable, "-c", _STARTED], capture_output=True, text=True, timeout=60, check=True)
+    ignored, default = done.stdout.split()
+    assert int(ignored, 16) >> (signal.SIGINT - 1) & 1
+    assert default == "True", "this process hears it"

@@ -13,6 +13,7 @@ import xxhash
 from lcnkit import open_dataset
 from lcnkit.exporter.npz import Npz
 from lcnkit.model import Frame, Grid, Image, Sample
+from lcnkit.output import file_name
 from lcnkit.pipeline import prepare
 from lcnkit.testing.archives import TinyArchive
 
@@ -137,3 +138,24 @@ def test_a_run_writes_one_file_a_chip(tiny: TinyArchive, make_run: Any) -> None:
     with np.load(report.output / "items" / "C.npz", allow_pickle=False) as arrays:
         np.testing.assert_array_equal(arrays["image"][1, 0], (3000 + np.arange(64, dtype="float32").reshape(8, 8)) / np.float32(4000))
     assert [sample.chip_id for sample in open_dataset(report.output)] == ["A", "B", "C"]
+
+
+@pytest.mark.parametrize(
+    ("chip_id", "name"),
+    [
+        ("29PKL_00", "29PKL_00"),
+        ("north/29PKL", "north/29PKL"),
+        ("..29PKL..", "..29PKL.."),
+        ("x/../../../out", "x%2F..%2F..%2F..%2Fout"),
+        ("../out", "..%2Fout"),
+        ("/out", "%2Fout"),
+        ("a//b", "a%2F%2Fb"),
+        ("a/./b", "a%2F.%2Fb"),
+        ("..", ".."),
+        ("a\\b", "a%5Cb"),
+    ],
+)
+def test_no_id_leads_out_of_the_folder(chip_id: str, name: str) -> None:
+    """A label collection is somebody else's text; ids that would share a file do not either."""
+    assert file_name(chip_id) == name
+    assert ".." not in Path(f"items/{file_name(chip_id)}.npz").parts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -10,9 +11,10 @@ import pandas as pd
 import pytest
 from tiny import CHIPS, items_of, make_run
 
-from lcnkit import prepare
+from lcnkit import open_dataset, prepare
 from lcnkit.catalog.static import Static
 from lcnkit.errors import DataError, PlanError
+from lcnkit.strategy.midpoint import Midpoint
 from lcnkit.testing.archives import TinyArchive
 
 
@@ -71,3 +73,55 @@ def test_the_catalog_may_lie_elsewhere(archive, tmp_path):
     assert prepare(run).status == 0
     with pytest.raises(DataError, match="holds no source collection"):
         prepare(replace(make_run(labels, tmp_path / "out2")))
+
+
+class TestChosenElsewhere:
+    """What a plan has beyond the run that makes it."""
+
+    @pytest.mark.parametrize("lost", ["label", "edited"])
+    def test_a_chip_of_the_plan_without_a_label_is_accounted_for(self, lost, archive, go, tmp_path):
+        table = pd.read_parquet(go().output / "selection.parquet")
+        if lost == "edited":
+            table.loc[table["chip_id"] == "B", "chip_id"] = "b"
+        table.to_parquet(tmp_path / "mine.parquet")
+        if lost == "label":
+            shutil.rmtree(next(path for path in archive.root.glob("*labels*/*") if path.name.endswith("_B")))
+            collection = next(archive.root.glob("*labels*/collection.json"))
+            links = json.loads(collection.read_text())
+            links["links"] = [link for link in links["links"] if "_B/" not in link["href"]]
+            collection.write_text(json.dumps(links))
+        again = go("again", plan=str(tmp_path / "mine.parquet"))
+        assert (again.status, again.made) == (3, 2)
+        found = {failure.chip_id: failure for failure in again.failures}
+        missing = found["B" if lost == "label" else "b"]
+        assert (missing.step, missing.error) == ("label", "BadLabel")
+        assert "the plan" in missing.message
+        assert "take the chip's rows out of the plan" in missing.message
+        assert len(found) == 1, "a plan that was edited leaves out the chips that have no row"
+
+    def test_chips_that_a_run_leaves_out_are_no_failure(self, go):
+        first = go()
+        again = go("again", plan=str(first.output), chips=("A",))
+        assert (again.status, again.made) == (0, 1)
+
+    @pytest.mark.parametrize("period", [0, 3, -1])
+    def test_a_choice_in_no_period(self, period, go, tmp_path):
+        table = pd.read_parquet(go().output / "selection.parquet")
+        row = table.index[table["selected"]][0]
+        table.loc[row, "period"] = period
+        table.to_parquet(tmp_path / "mine.parquet")
+        with pytest.raises(PlanError, match=rf"selects {table.item_id[row]} of chip A in period {period}; there are the periods 1 to 2\."):
+            go("again", plan=str(tmp_path / "mine.parquet"))
+
+    def test_the_data_set_names_the_rule_that_chose(self, go, tmp_path):
+        """Not the one that the second run was configured with, and which chose nothing."""
+        first = go(strategy=Midpoint(), n_periods=1)
+        again = go("again", plan=str(first.output))
+        for report in (first, again):
+            (source,) = json.loads((report.output / "manifest.json").read_text())["sources"].values()
+            assert source["strategy"] == {"name": "midpoint", "max_cloud": 20.0}
+            assert "midpoint, 1 period" in repr(open_dataset(report.output))
+        table = pd.read_parquet(first.output / "selection.parquet")
+        table.attrs = {}
+        table.to_parquet(tmp_path / "bare.parquet")
+        assert "a saved plan, 1 period" in repr(open_dataset(go("bare", plan=str(tmp_path / "bare.parquet")).output))
