@@ -111,17 +111,36 @@ def classes_of(stored: NDArray[Any], consensus: NDArray[Any] | None, options: La
 
 
 def class_names(item: Item, asset: str) -> dict[int, str]:
-    """Class names of a label item: ``file:values`` of its raster, else ``label:classes`` by position."""
+    """Class names of a label item: ``file:values`` of its raster, else ``label:classes`` by position; what cannot be read is left out."""
     names: dict[int, str] = {}
-    for entry in item.assets.get(asset, {}).get("file:values") or []:
+    fields = item.assets.get(asset)
+    for entry in _objects(fields.get("file:values")) if isinstance(fields, dict) else []:
         # LandCoverNet writes `value`; the file extension says `values`.
         values = entry["values"] if entry.get("values") is not None else entry.get("value")
-        for value in values if isinstance(values, list) else [] if values is None else [values]:
-            names[int(value)] = str(entry.get("summary", value))
+        for value in values if isinstance(values, list) else [values]:
+            number = _stored_class(value)
+            if number is not None:
+                names[number] = str(entry.get("summary", value))
     if not names:
-        for group in item.properties.get("label:classes") or []:
-            names = names or {value: entry for value, entry in enumerate(group.get("classes") or []) if isinstance(entry, str)}
+        for group in _objects(item.properties.get("label:classes")):
+            classes = group.get("classes")
+            named = classes if isinstance(classes, list) else []
+            names = names or {value: entry for value, entry in enumerate(named) if isinstance(entry, str)}
     return names
+
+
+def _objects(value: Any) -> list[dict[str, Any]]:
+    """The objects in a list; one that stands alone counts too."""
+    return [entry for entry in (value if isinstance(value, list) else [value]) if isinstance(entry, dict)]
+
+
+def _stored_class(value: Any) -> int | None:
+    """The class that a number, or the text of one, means; ``None`` where it means none."""
+    try:
+        number = int(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return None if isinstance(value, float) and number != value else number
 
 
 def unreadable_label(chip_id: str, href: str, error: BaseException) -> ChipError:

@@ -164,10 +164,17 @@ def item(labels: dict[str, Any], **properties: Any) -> Item:
         ([{"value": 0, "summary": "No Data"}, {"values": 1, "summary": "Water"}], {0: "No Data", 1: "Water"}),
         ([{"value": ["3"], "summary": "Crops"}, {"values": [4]}], {3: "Crops", 4: "4"}),
         ([{"values": [], "value": [9], "summary": "stale"}, {"summary": "nothing"}], {}),
+        ({"values": [1], "summary": "Water"}, {1: "Water"}),
+        (
+            [{"values": ["A", 1.5, None, [2], {}, 1e400, 3.0], "summary": "Crops"}, "Water", None, {"value": [1], "summary": "Water"}],
+            {1: "Water", 3: "Crops"},
+        ),
+        ("Water", {}),
+        (3, {}),
     ],
-    ids=["value", "values", "no list", "text", "empty"],
+    ids=["value", "values", "no list", "text", "empty", "object", "no classes", "a text", "a number"],
 )
-def test_class_names_from_file_values(entries: list[Any], names: dict[int, str]) -> None:
+def test_class_names_from_file_values(entries: Any, names: dict[int, str]) -> None:
     assert class_names(item({"href": "a", "file:values": entries}), "labels") == names
 
 
@@ -176,6 +183,23 @@ def test_class_names_from_label_classes() -> None:
     assert class_names(item({"href": "a"}, **{"label:classes": classes}), "labels") == {0: "No Data", 1: "Water", 2: "Crops"}
     assert class_names(item({"href": "a"}, **{"label:classes": [{"classes": [0, "Water"]}]}), "labels") == {1: "Water"}
     assert class_names(item({"href": "a"}, **{"label:classes": [{"classes": [0, 1]}]}), "labels") == {}
+    assert class_names(item({"href": "a"}, **{"label:classes": classes[0]}), "labels") == {0: "No Data", 1: "Water", 2: "Crops"}
+    odd = ["Water", {"classes": "Water"}, {"classes": {"1": "Water"}}, {"classes": ["Crops"]}]
+    assert class_names(item({"href": "a"}, **{"label:classes": odd}), "labels") == {0: "Crops"}
+
+
+KEYS = st.sampled_from(["file:values", "value", "values", "summary", "classes"])
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3),
+)
+
+
+@given(values=JSON, classes=JSON, fields=JSON)
+def test_no_metadata_end_in_an_error(values: Any, classes: Any, fields: Any) -> None:
+    for asset in ({"href": "a", "file:values": values}, fields):
+        names = class_names(item(asset, **{"label:classes": classes}), "labels")
+        assert all(type(number) is int and type(name) is str for number, name in names.items())
 
 
 def test_no_class_names_are_no_error() -> None:
