@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from lcnkit.errors import BadLabel, ChipError, UnreachableAsset
 from lcnkit.model import Asset, Chip, Grid, Item
 from lcnkit.model.href import is_url
+from lcnkit.raster.planes import good
 from lcnkit.settings import LabelOptions
 
 if TYPE_CHECKING:
@@ -18,19 +20,30 @@ if TYPE_CHECKING:
     from lcnkit.raster.plain_tiff import PlainTiff
 
 
+@dataclass(frozen=True)
+class _Stored:
+    """Bands of a label raster."""
+
+    bands: Sequence[NDArray[Any]]
+    """Shape ``(y, x)`` each, as stored; the first holds the classes."""
+    nodata: float | None
+    """Of the classes, as the file declares it."""
+
+
 def read_classes(chip: Chip, options: LabelOptions) -> NDArray[np.int64]:
     """The classes of a chip, int64, shape ``chip.grid.shape``.
 
     Raises:
-        BadLabel: The raster cannot be read, lacks a band, or no longer lies on the chip's grid.
+        BadLabel: The raster cannot be read, lacks a band, no longer lies on the chip's grid, or holds what is no class.
         UnreachableAsset: The server that has it did not answer, or not well.
     """
     need = [options.band] + ([options.consensus_band] if options.min_consensus is not None else [])
     stored = _far_bands(chip, need) if is_url(chip.label_href) else _near_bands(chip, need)
-    return classes_of(stored[0], stored[1] if len(need) > 1 else None, options)
+    consensus = stored.bands[1] if len(need) > 1 else None
+    return classes_of(stored.bands[0], consensus, options, stored.nodata, f"Chip {chip.id}: {chip.label_href}")
 
 
-def _near_bands(chip: Chip, need: Sequence[int]) -> Sequence[NDArray[Any]]:
+def _near_bands(chip: Chip, need: Sequence[int]) -> _Stored:
     """Bands of a label raster on disk."""
     from lcnkit.raster.plain_tiff import read_plain
 
@@ -38,7 +51,7 @@ def _near_bands(chip: Chip, need: Sequence[int]) -> Sequence[NDArray[Any]]:
     return _of_plain(plain, need) or _read_bands(chip, need, None)
 
 
-def _far_bands(chip: Chip, need: Sequence[int]) -> Sequence[NDArray[Any]]:
+def _far_bands(chip: Chip, need: Sequence[int]) -> _Stored:
     """Bands of a label raster on a server; the runs of a sweep ask for it once."""
     from lcnkit.raster import plane_cache
     from lcnkit.raster.plain_tiff import plain_of
@@ -49,16 +62,18 @@ def _far_bands(chip: Chip, need: Sequence[int]) -> Sequence[NDArray[Any]]:
     (plane,) = kept.get([key]) if kept else (None,)
     if plane is None:
         content = _content(chip)
-        bands = _of_plain(None if content is None else plain_of(content, chip.grid), need) or _read_bands(chip, need, content)
-        plane = Plane(np.stack(bands), np.ones((len(need), *chip.grid.shape), dtype=bool), None)
+        stored = _of_plain(None if content is None else plain_of(content, chip.grid), need) or _read_bands(chip, need, content)
+        plane = Plane(np.stack(stored.bands), np.ones((len(need), *chip.grid.shape), dtype=bool), stored.nodata)
         if kept:
             kept.put({key: plane})
-    return list(plane.values)
+    return _Stored(list(plane.values), plane.nodata)
 
 
-def _of_plain(plain: PlainTiff | None, need: Sequence[int]) -> list[NDArray[Any]]:
-    """The bands, none where GDAL has to read them (or to say what is wrong)."""
-    return [plain.values[band - 1] for band in need] if plain is not None and max(need) <= len(plain.values) else []
+def _of_plain(plain: PlainTiff | None, need: Sequence[int]) -> _Stored | None:
+    """The bands; ``None`` where GDAL has to read them (or to say what is wrong)."""
+    if plain is None or max(need) > len(plain.values):
+        return None
+    return _Stored([plain.values[band - 1] for band in need], plain.nodata)
 
 
 def _content(chip: Chip) -> bytes | None:
@@ -71,13 +86,13 @@ def _content(chip: Chip) -> bytes | None:
         raise unreadable_label(chip.id, chip.label_href, error) from error
 
 
-def _read_bands(chip: Chip, need: Sequence[int], content: bytes | None) -> list[NDArray[Any]]:
+def _read_bands(chip: Chip, need: Sequence[int], content: bytes | None) -> _Stored:
     """Bands of the label raster through GDAL, which says best what is wrong with a file."""
     from rasterio.errors import RasterioError
 
     from lcnkit.raster.gdal import gdal, read_bytes, read_raster
 
-    def read(dataset: Any) -> list[NDArray[Any]]:
+    def read(dataset: Any) -> _Stored:
         missing = [band for band in need if band > dataset.count]
         if missing:
             raise BadLabel(
@@ -86,7 +101,7 @@ def _read_bands(chip: Chip, need: Sequence[int], content: bytes | None) -> list[
             )
         if dataset.crs is None or not Grid.from_dataset(dataset).matches(chip.grid):
             raise BadLabel(f"Chip {chip.id}: the grid of {chip.label_href} is not the one its item declares (proj:*). Correct the item.")
-        return list(dataset.read(need))
+        return _Stored(list(dataset.read(need)), dataset.nodatavals[need[0] - 1])
 
     try:
         with gdal():
@@ -95,19 +110,41 @@ def _read_bands(chip: Chip, need: Sequence[int], content: bytes | None) -> list[
         raise unreadable_label(chip.id, chip.label_href, error) from error
 
 
-def classes_of(stored: NDArray[Any], consensus: NDArray[Any] | None, options: LabelOptions) -> NDArray[np.int64]:
-    """Stored classes as a model is to see them: first what is ignored, then the new numbers."""
+def classes_of(
+    stored: NDArray[Any], consensus: NDArray[Any] | None, options: LabelOptions, nodata: float | None = None, name: str = "The label raster"
+) -> NDArray[np.int64]:
+    """Stored classes as a model is to see them: first what is ignored, then the new numbers.
+
+    Args:
+        nodata: As the file declares it. Among floats it is ignored, as NaN is; among integers it is a class like any other, which
+            ``options.ignore`` leaves out: LandCoverNet's is 0, its "No Data".
+        name: What the message begins with.
+
+    Raises:
+        BadLabel: A value that is not ignored is no whole number, or none that int64 holds.
+    """
     ignored = np.isin(stored, options.ignore) if options.ignore else np.zeros(stored.shape, dtype=bool)
     if np.issubdtype(stored.dtype, np.floating):
-        ignored |= np.isnan(stored)
-        stored = np.nan_to_num(stored)
+        ignored |= ~good(stored, nodata)
+    if consensus is not None:
+        ignored |= ~(consensus >= options.min_consensus)  # an unknown score (NaN) is none
+    if not np.can_cast(stored.dtype, np.int64):
+        stored = np.where(ignored, 0, stored)
+        _refuse_others_than_classes(stored, name)
     classes = stored.astype("int64")
     for old, new in options.remap.items():
         classes[stored == old] = new
-    if consensus is not None:
-        ignored |= ~(consensus >= options.min_consensus)  # an unknown score (NaN) is none
     classes[ignored] = options.ignore_index
     return classes
+
+
+def _refuse_others_than_classes(stored: NDArray[Any], name: str) -> None:
+    wrong = (stored != np.trunc(stored)) | (stored < -(2**63)) | (stored >= 2**63)
+    if wrong.any():
+        raise BadLabel(
+            f"{name} holds {stored[wrong][0]!s} in {wrong.sum()} of {wrong.size} pixels; a class must be a whole number that int64 holds. "
+            "Choose the band of classes with label.band, leave whole numbers out with label.ignore=[VALUE], or correct the file."
+        )
 
 
 def class_names(item: Item, asset: str) -> dict[int, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from lcnkit.errors import BadLabel, ConfigError
 from lcnkit.label_classes import class_names, classes_of, read_classes
@@ -75,6 +77,67 @@ def test_float_labels() -> None:
     stored = np.array([[1.0, np.nan, 2.0]], dtype="float32")
     assert classes_of(stored, None, LabelOptions(remap={0: 9, 2: 3})).tolist() == [[1, 255, 3]]
     assert classes_of(stored, np.array([[np.nan, 100, 100]]), LabelOptions(min_consensus=0)).tolist() == [[255, 255, 2]]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", ">f8"])
+def test_nodata_of_float_labels_is_ignored(dtype: str) -> None:
+    stored = np.array([[-9999, 0, 2.0]], dtype=dtype)
+    assert classes_of(stored, None, LabelOptions(remap={-9999: 3, 0: 9}), nodata=-9999).tolist() == [[255, 9, 2]]
+    assert classes_of(stored, None, LabelOptions(), nodata=None).tolist() == [[-9999, 0, 2]]
+
+
+def test_nodata_of_whole_numbers_is_a_class() -> None:
+    """LandCoverNet's is 0, "No Data", and `label.ignore` says whether it is trained."""
+    assert classes_of(np.array([[0, 1]], "uint16"), None, LabelOptions(), nodata=0).tolist() == [[0, 1]]
+
+
+@pytest.mark.parametrize(
+    ("values", "dtype", "said"),
+    [
+        ([1.9, 1, 2], "float32", "holds 1.9 in 1 of 3 pixels"),
+        ([0.1, np.nan, 0.2], "float64", "holds 0.1 in 2 of 3 pixels"),
+        ([np.inf, 1, 2], "float32", "holds inf in 1"),
+        ([1, 2, -1e20], "float64", "holds -1e+20 in 1"),
+        ([2.0**63, 1, 2], "float32", "holds 9.223372e+18 in 1"),
+        ([2**63, 0, 2**64 - 1], "uint64", "holds 9223372036854775808 in 2 of 3 pixels"),
+        ([2**63, 0, 1], ">u8", "holds 9223372036854775808 in 1"),
+    ],
+)
+def test_what_is_no_class_is_named(values: list[float], dtype: str, said: str) -> None:
+    with pytest.raises(BadLabel) as error:
+        classes_of(np.array([values], dtype), None, LabelOptions(), name="Chip C: labels.tif")
+    assert str(error.value).startswith(f"Chip C: labels.tif {said}")
+
+
+def test_what_is_ignored_need_not_be_a_class() -> None:
+    """By name, as the value of no data, or for want of consensus."""
+    consensus = np.array([[0, 100]])
+    assert classes_of(np.array([[2**64 - 1, 3]], "uint64"), None, LabelOptions(ignore=(2**64 - 1,))).tolist() == [[255, 3]]
+    assert classes_of(np.array([[2**64 - 1, 3]], "uint64"), consensus, LabelOptions(min_consensus=50)).tolist() == [[255, 3]]
+    assert classes_of(np.array([[0.5, 3]]), consensus, LabelOptions(min_consensus=50)).tolist() == [[255, 3]]
+    assert classes_of(np.array([[-1e300, 3]]), None, LabelOptions(), nodata=-1e300).tolist() == [[255, 3]]
+
+
+@given(stored=arrays(st.sampled_from(["f4", "f8", "u8", "i8", "u2"]), (1, 3)))
+def test_classes_are_the_values_or_an_error(stored: Any) -> None:
+    """Nothing is cut, and nothing wraps round."""
+    wanted = [255 if value != value else value for value in stored[0].tolist()]
+    if all(isfinite(value) and value == int(value) and -(2**63) <= value < 2**63 for value in wanted):
+        assert classes_of(stored, None, LabelOptions()).tolist() == [wanted]
+    else:
+        with pytest.raises(BadLabel, match="a class must be a whole number that int64 holds"):
+            classes_of(stored, None, LabelOptions())
+
+
+@pytest.mark.parametrize("compress", [None, "lzw"], ids=["plain", "gdal"])
+def test_float_labels_of_a_file(compress: str | None, tmp_path: Path, chip_on: Any) -> None:
+    stored = np.array([[1, -9999, 2], [np.nan, 0, 3]], "float32")
+    chip = replace(chip_on(GRID), label_href=str(write_raster(tmp_path / "labels.tif", stored, GRID, nodata=-9999, compress=compress)))
+    assert read_classes(chip, LabelOptions()).tolist() == [[1, 255, 2], [255, 0, 3]]
+    assert read_classes(chip, LabelOptions(remap={0: 7, 1: 0}, ignore=(3,))).tolist() == [[0, 255, 2], [255, 7, 255]]
+    write_raster(tmp_path / "labels.tif", stored + 0.5, GRID, nodata=-9999, compress=compress)
+    with pytest.raises(BadLabel, match=r"Chip C: .*labels\.tif holds 1\.5 in 5 of 6 pixels; .* label\.band"):
+        read_classes(chip, LabelOptions())
 
 
 @given(

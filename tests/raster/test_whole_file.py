@@ -21,6 +21,7 @@ from lcnkit.model import Chip, Grid, Item
 from lcnkit.raster import whole_file
 from lcnkit.raster.far_grid import far_grid, far_grids
 from lcnkit.raster.http import NoAnswerError
+from lcnkit.raster.plane_cache import PlaneCache, keeping
 from lcnkit.reader.auto import Auto
 from lcnkit.reader.rasterio import Rasterio
 from lcnkit.settings import LabelOptions
@@ -89,6 +90,18 @@ def test_a_label_is_one_request(folder: Path, url: str, seen: Seen, chip_on: Cal
     found = read_classes(replace(chip_on(GRID), label_href=f"{url}/labels.tif"), LabelOptions(ignore=(), min_consensus=None))
     np.testing.assert_array_equal(found, classes)
     assert len(seen) == 1
+
+
+def test_nodata_of_a_float_label_is_kept_with_it(folder: Path, url: str, chip_on: Callable[[Grid], Chip], tmp_path: Path) -> None:
+    """The second run of a sweep reads the label from the cache."""
+    stored = (PIXELS % 8).astype("float32")
+    write_raster(folder / "labels.tif", stored, GRID, nodata=5)
+    chip = replace(chip_on(GRID), label_href=f"{url}/labels.tif")
+    expected = np.where(stored == 5, 255, stored)
+    with keeping(PlaneCache(tmp_path, 10**9)):
+        np.testing.assert_array_equal(read_classes(chip, LabelOptions()), expected)
+        (folder / "labels.tif").unlink()
+        np.testing.assert_array_equal(read_classes(chip, LabelOptions()), expected)
 
 
 def test_the_grid_of_a_label_takes_its_colour_map_along_never(folder: Path, url: str, seen: Seen) -> None:
