@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from lcnkit.answers import receipts_finished
@@ -52,17 +52,38 @@ def finish(prepared: Prepared, output: OutputFolder, config: Mapping[str, Any], 
     return receipts, failures, _hints(manifest, prepared.run)
 
 
+_NO_DATA = ("no data", "nodata", "unlabelled", "unlabeled")
+
+
 def _hints(manifest: Mapping[str, Any], run: Run) -> tuple[str, ...]:
+    """Classes that are trained, or skipped, and may be meant otherwise."""
+    left = [entry for entry in manifest["classes"] if entry["pixels"] and entry["value"] not in run.label.ignore]
+    return (*_no_data_trained(left, manifest, run), *_class_skipped(left, manifest, run))
+
+
+def _no_data_trained(left: Iterable[Mapping[str, Any]], manifest: Mapping[str, Any], run: Run) -> Iterator[str]:
     """A class called "No Data" that is left among the classes would be trained as one."""
     total = sum(entry["pixels"] for entry in manifest["classes"])
-    return tuple(
-        f"class {entry['value']}, {entry['name']!r}, is {entry['pixels'] / total:.1%} of the label pixels; label.ignore=[{entry['value']}] "
-        f"makes it {run.label.ignore_index}, which loss functions can skip"
-        for entry in manifest["classes"]
-        if entry["pixels"]
-        and str(entry["name"]).lower() in ("no data", "nodata", "unlabelled", "unlabeled")
-        and entry["value"] not in run.label.ignore
-    )
+    for entry in left:
+        if str(entry["name"]).lower() in _NO_DATA and entry["value"] != run.label.ignore_index:
+            yield (
+                f"class {entry['value']}, {entry['name']!r}, is {entry['pixels'] / total:.1%} of the label pixels; label.ignore=[{entry['value']}] "
+                f"makes it {run.label.ignore_index}, which loss functions can skip"
+            )
+
+
+def _class_skipped(left: Iterable[Mapping[str, Any]], manifest: Mapping[str, Any], run: Run) -> Iterator[str]:
+    """A class of the label collection that has the number of ignored pixels cannot be told from them."""
+    index = run.label.ignore_index
+    if run.label.remap.get(index, index) != index:
+        return
+    free = min([0, *(entry["value"] for entry in manifest["classes"])]) - 1
+    for entry in left:
+        if entry["value"] == index and entry["name"] is not None and entry["name"].lower() not in _NO_DATA:
+            yield (
+                f"class {index}, {entry['name']!r}, has the number of ignored pixels, so that loss functions skip it with them and the "
+                f"manifest counts both as one; to train it, give ignored pixels a number of their own: label.ignore_index={free}"
+            )
 
 
 # What a chip fails with where its files are not there for the worker.

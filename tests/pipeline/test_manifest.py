@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pandas as pd
+import pytest
 from tiny import CHIPS
 
 from lcnkit.settings import LabelOptions
@@ -60,3 +61,30 @@ class TestManifest:
         assert (table["reason"] != "").all()
         assert (table["coverage"] == 1).all()
         assert table["item_href"].str.startswith("ref_landcovernet_xx_v1_source_sentinel_2/").all()
+
+
+class TestHints:
+    """What is said once, at the end, of classes that may be meant otherwise."""
+
+    def test_no_data_that_is_trained(self, go):
+        (hint,) = go().hints
+        assert hint.startswith("class 0, 'No Data', is 25.0% of the label pixels; label.ignore=[0] makes it 255")
+        assert go("ignored", label=LabelOptions(ignore=(0,))).hints == ()
+
+    def test_a_class_that_ignored_pixels_share_their_number_with(self, go):
+        (hint,) = go(label=LabelOptions(ignore=(0,), ignore_index=3)).hints
+        assert hint.startswith("class 3, 'Crops', has the number of ignored pixels")
+        assert hint.endswith("label.ignore_index=-1")
+
+    @pytest.mark.parametrize(
+        "label",
+        [
+            LabelOptions(ignore=(0,), ignore_index=7),
+            LabelOptions(ignore=(0, 3), ignore_index=3),
+            LabelOptions(ignore=(0,), remap={3: 4}, ignore_index=3),
+            LabelOptions(ignore_index=0),
+        ],
+        ids=["a number of its own", "ignored", "renumbered", "no data"],
+    )
+    def test_no_class_shares_it(self, go, label):
+        assert go(label=label).hints == ()
