@@ -201,6 +201,8 @@ def _interval_of(collection: Collection) -> Interval:
             f"The label collection {collection.id!r} ({collection.path}) has no closed temporal extent. "
             "Give the days with interval=[2018-01-01,2018-12-31]."
         ) from error
+    except ConfigError as error:
+        raise DataError(f"The temporal extent of the label collection {collection.id!r} ({collection.path}) cannot be used. {error}") from error
 
 
 def _about(collection: Collection) -> dict[str, Any]:

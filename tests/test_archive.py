@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from lcnkit.catalog.static import Static
 from lcnkit.contracts import Query
 from lcnkit.errors import ConfigError, DataError, UnreadableAsset
 from lcnkit.labels import read_labels
-from lcnkit.model import Grid, Item
+from lcnkit.model import Grid, Interval, Item
 from lcnkit.settings import Dataset
 from lcnkit.testing.archives import TinyArchive, write_raster
 
@@ -313,6 +314,13 @@ class TestLabels:
         edit(root / LABELS / "collection.json", extent={"temporal": temporal})
         with pytest.raises(DataError, match=r"no closed temporal extent.*interval=\[2018-01-01,2018-12-31\]"):
             read_labels(str(root), Dataset(), None, None)
+
+    @pytest.mark.parametrize(("first", "last"), [("2018-01-01", "9999-12-31"), ("1600-01-01", "2018-12-31"), ("2018-12-31", "2018-01-01")])
+    def test_collection_with_an_interval_that_cannot_be_meant(self, root, first, last):
+        edit(root / LABELS / "collection.json", extent={"temporal": {"interval": [[f"{first}T00:00:00Z", f"{last}T00:00:00Z"]]}})
+        with pytest.raises(DataError, match=rf"The temporal extent of the label collection '{LABELS}' \(.*\) cannot be used\. The interval .*{last}"):
+            read_labels(str(root), Dataset(), None, None)
+        assert len(read_labels(str(root), Dataset(), None, Interval(date(2018, 1, 1), date(2018, 12, 31))).chips) == 2
 
     def test_two_labels_of_one_id(self, root):
         """A sample is known by its chip's id: the second of the same name is refused, and not mixed up with the first."""

@@ -295,6 +295,8 @@ VALUES = [
     ("interval", ["2018-01-01"], "it must be two dates"),
     ("interval", ["2018-01-01", "2018-13-01"], "it must be two dates"),
     ("interval", ["2018-12-31", "2018-01-01"], "ends on 2018-01-01, before it starts on 2018-12-31"),
+    ("interval", ["2018-01-01", "9999-12-31"], "The interval 2018-01-01 to 9999-12-31 reaches beyond the years 1678 to 2261"),
+    ("interval", ["1677-01-01", "2018-12-31"], "give days of these years, e.g. interval=[2018-01-01,2018-12-31]"),
     ("chips", 0, "chips is 0; a number of chips must be at least 1"),
     ("chips", -1, "chips is -1;"),
     ("chips", 2.5, "a number, a name or a list of names, e.g. chips=[28QDE_00,28QDE_01]"),

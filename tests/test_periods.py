@@ -70,6 +70,27 @@ def test_every_instant_of_the_interval_has_a_period(since_start: int, n: int) ->
     assert first <= START + since_start < after
 
 
+DATES = st.dates() | st.dates(date(1678, 1, 1), date(2261, 12, 31))
+
+
+@given(DATES, DATES)
+def test_an_interval_begins_and_ends_on_its_days_or_is_refused(one: date, other: date) -> None:
+    """Nanoseconds do not hold every year that a date may be of."""
+    first, last = sorted((one, other))
+    if first.year < 1678 or last.year > 2261:
+        with pytest.raises(ConfigError, match=r"reaches beyond the years 1678 to 2261.* interval=\[2018-01-01,2018-12-31\]"):
+            Interval(first, last)
+    else:
+        days = Interval(first, last)
+        assert str(days.start) == f"{first}T00:00:00.000000000"
+        assert str(days.end - np.timedelta64(1, "ns")) == f"{last}T23:59:59.999999999"
+
+
+def test_the_first_and_the_last_day_that_an_interval_may_have() -> None:
+    days = Interval(date(1678, 1, 1), date(2261, 12, 31))
+    assert [str(edge)[:10] for edge in edges(days.start, days.end, 1)] == ["1678-01-01", "2262-01-01"]
+
+
 @pytest.mark.parametrize(
     ("when", "period"),
     [

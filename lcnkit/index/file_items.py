@@ -118,8 +118,13 @@ def _moments(read: pa.Table, size: int | None = None) -> pd.Series:
 
 
 def _times(column: pa.ChunkedArray) -> pd.Series:
+    import pandas as pd
+
     values = column.to_pandas()
-    return times(values) if values.dtype == object else in_utc(values)
+    try:
+        return times(values) if values.dtype == object else in_utc(values)
+    except pd.errors.OutOfBoundsDatetime:  # an instant beyond what nanoseconds hold is none
+        return times(values.astype(object))
 
 
 def _numbers(read: pa.Table, name: str, size: int) -> pd.Series:

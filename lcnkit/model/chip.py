@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from shapely import Geometry
 
 
+# The whole years that 64 bits of nanoseconds since 1970 hold.
+_FIRST_YEAR, _LAST_YEAR = 1678, 2261
+
+
 @dataclass(frozen=True)
 class Interval:
     """A range of whole days, UTC; both ends are included."""
@@ -26,6 +30,11 @@ class Interval:
     def __post_init__(self) -> None:
         if self.last < self.first:
             raise ConfigError(f"The interval ends on {self.last}, before it starts on {self.first}: swap the two days.")
+        if self.first.year < _FIRST_YEAR or self.last.year > _LAST_YEAR:
+            raise ConfigError(
+                f"The interval {self} reaches beyond the years {_FIRST_YEAR} to {_LAST_YEAR}, which times in nanoseconds can be of: "
+                "give days of these years, e.g. interval=[2018-01-01,2018-12-31]."
+            )
 
     @property
     def start(self) -> np.datetime64:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pandas as pd
@@ -169,6 +169,18 @@ class TestFilesOfOthers:
         expected = searched(Geoparquet(path=str(file)), tiny.root)
         assert len(searched(Geoparquet(path=str(rewritten(file, damaged))), tiny.root)) == len(expected) - 2
         assert "2 items" in caplog.text
+
+    @pytest.mark.parametrize("zone", ["UTC", None])
+    def test_a_time_beyond_what_nanoseconds_hold_is_none(self, tiny, file, caplog, zone):
+        def late(table):
+            when = [datetime(9999, 12, 31, tzinfo=UTC), *table["datetime"].to_pylist()[1:]]
+            return table.set_column(table.schema.get_field_index("datetime"), "datetime", pa.array(when, pa.timestamp("us", zone)))
+
+        expected = searched(Geoparquet(path=str(file)), tiny.root)
+        found = searched(Geoparquet(path=str(rewritten(file, late))), tiny.root)
+        assert len(found) == len(expected) - 1
+        assert set(found["datetime"]) < set(expected["datetime"])
+        assert "1 item" in caplog.text
 
     @pytest.mark.parametrize("content", [b"", b"PAR1 and no more", b'{"type": "FeatureCollection"}'])
     def test_what_is_no_parquet_is_named(self, tmp_path, content):
