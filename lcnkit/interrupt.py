@@ -119,7 +119,7 @@ def terminable() -> Iterator[None]:
     """
 
     def received(number: int, frame: FrameType | None) -> None:
-        if _is_importing(frame):
+        if _imports(frame) > outside:
             later = threading.Timer(_AFTER_IMPORT_S, _send, [number])
             later.daemon = True
             later.start()
@@ -129,6 +129,7 @@ def terminable() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+    outside = _imports(sys._getframe())  # all of this may run in a module that is being imported
     # Whoever has a handler of his own for Ctrl-C keeps it.
     ours = [signal.SIGTERM, *([signal.SIGINT] if signal.getsignal(signal.SIGINT) is signal.default_int_handler else [])]
     before = {number: signal.signal(number, received) for number in ours}
@@ -147,12 +148,13 @@ def _send(number: int) -> None:
         signal.pthread_kill(threading.main_thread().ident or 0, number)
 
 
-def _is_importing(frame: FrameType | None) -> bool:
+def _imports(frame: FrameType | None) -> int:
+    """How many calls of Python's import system led to a frame."""
+    count = 0
     while frame is not None:
-        if frame.f_code.co_filename.startswith("<frozen importlib."):
-            return True
+        count += frame.f_code.co_filename.startswith("<frozen importlib.")
         frame = frame.f_back
-    return False
+    return count
 
 
 def _tell(number: int, under_way: int) -> None:

@@ -42,14 +42,14 @@ class LabelPlace:
 
 def place_of(chip_id: str, path: str, item: Item | str) -> list[LabelPlace]:
     """The place of a label that was read; none where it links to nothing."""
-    if isinstance(item, str) or not any(_is_source(link) for link in item.document.get("links") or ()):
+    if isinstance(item, str) or not any(_is_source(link) for link in item.links):
         return []
     return [LabelPlace(chip_id, path, _box_of(item.document))]
 
 
 def source_hrefs(item: Item) -> Sequence[str]:
     """Absolute hrefs of an item's links ``rel=source``."""
-    hrefs = [str(link.get("href", "")) for link in item.document.get("links") or () if _is_source(link)]
+    hrefs = [str(link.get("href", "")) for link in item.links if _is_source(link)]
     return PackedHrefs(hrefs, item.href) if hrefs else ()
 
 

@@ -326,6 +326,18 @@ class TestHalt:
             time.sleep(30)
         assert made
 
+    def test_a_program_that_is_imported_itself(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+        """Then all of a run is inside of an import, which would never end."""
+        (tmp_path / "runs_when_imported.py").write_text(
+            "import signal, time\nfrom lcnkit.interrupt import terminable\n"
+            "with terminable():\n    signal.raise_signal(signal.SIGTERM)\n    time.sleep(30)\n"
+        )
+        monkeypatch.syspath_prepend(tmp_path)
+        started = time.monotonic()
+        with pytest.raises(Terminated):
+            importlib.import_module("runs_when_imported")
+        assert time.monotonic() - started < 20
+
     def test_somebody_elses_handler_stays(self):
         before = signal.signal(signal.SIGINT, handler := lambda number, frame: None)
         try:

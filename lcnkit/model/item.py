@@ -96,15 +96,24 @@ class Item:
 
     @property
     def properties(self) -> Mapping[str, Any]:
-        """The item's properties."""
-        properties: Mapping[str, Any] = self.document.get("properties") or {}
-        return properties
+        """The item's properties; none where they are no object."""
+        properties = self.document.get("properties")
+        return properties if isinstance(properties, Mapping) else {}
 
     @property
     def assets(self) -> Mapping[str, Mapping[str, Any]]:
-        """The item's assets by key, as published."""
-        assets: Mapping[str, Mapping[str, Any]] = self.document.get("assets") or {}
-        return assets
+        """The item's assets by key, as published; without what is no object."""
+        assets = self.document.get("assets")
+        if not isinstance(assets, Mapping):
+            return {}
+        sound = all(isinstance(fields, Mapping) for fields in assets.values())
+        return assets if sound else {key: fields for key, fields in assets.items() if isinstance(fields, Mapping)}
+
+    @property
+    def links(self) -> list[Mapping[str, Any]]:
+        """The item's links, as published; without what is no object."""
+        links = self.document.get("links")
+        return [link for link in links if isinstance(link, Mapping)] if isinstance(links, list) else []
 
     def asset(self, key: str) -> Asset:
         """The asset of that key.

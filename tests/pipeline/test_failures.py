@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from tiny import ACQUISITIONS, CHIPS, COLUMNS, failures_of, item_folder, items_of, make_run
 
+from lcnkit import prepare
 from lcnkit.errors import UnknownName
 from lcnkit.model import Grid
 from lcnkit.pipeline import plan_only
 from lcnkit.strategy.season_min_cc import SeasonMinCC
-from lcnkit.testing.archives import write_raster
+from lcnkit.testing.archives import TinyArchive, write_raster
 
 
 class TestFailures:
@@ -142,3 +143,34 @@ class TestFailures:
     def test_a_band_that_no_item_has(self, go):
         with pytest.raises(UnknownName, match=r"bands=B4.*has such an asset; they have B04, B08.*Did you mean 'B04'"):
             go(bands=("B04", "B4"))
+
+
+@pytest.mark.parametrize("kind", ["labels", "source_sentinel_2"])
+@pytest.mark.parametrize(
+    ("odd", "fails"),
+    [
+        ({"properties": ["x"]}, False),
+        ({"properties": None}, False),
+        ({"assets": ["labels"]}, True),
+        ({"assets": {"labels": "x", "B04": ["x"]}}, True),
+        ({"links": 5}, False),
+        ({"links": ["x"]}, False),
+        ({"geometry": {"type": "Polygon", "coordinates": 5}}, False),
+        ({"bbox": ["a", 1, 2, 3]}, False),
+        ({"id": 5}, False),
+        ({"stac_extensions": 5}, False),
+    ],
+    ids=str,
+)
+def test_an_item_of_odd_json_costs_no_more_than_its_chip(kind, odd, fails, tmp_path):
+    made = TinyArchive(tmp_path / "odd", size=4)
+    for column, name in enumerate("AB"):
+        made.chip(name, column=10 * column)
+        made.item(name, "2018-03-01", 1.0, B04=1)
+        made.item(name, "2018-03-05", 2.0, B04=1)
+    made.write()
+    path = min(made.root.glob(f"*_{kind}/*_A*/stac.json"))
+    path.write_text(json.dumps({**json.loads(path.read_text()), **odd}))
+    report = prepare(make_run(made, tmp_path / "out", n_periods=1, retries=0))
+    assert [failure.chip_id for failure in report.failures] == (["A"] if fails else [])
+    assert report.made == (1 if fails else 2)
