@@ -88,7 +88,7 @@ def _candidates(run: Run, parts: Sequence[Sequence[Chip]], labels: LabelSet, col
     def found() -> Iterator[pd.DataFrame]:
         return sharing.each_once(
             ("search", key_of(run.dataset, source.catalog, run.interval, run.min_coverage), collection, ids),
-            lambda: _searched(run, parts, Query(collection, labels.interval, run.min_coverage, labels.all_ids, labels.links), name),
+            lambda: _searched(run, parts, _query(run, labels, collection), name),
         )
 
     if mask is None:
@@ -99,6 +99,10 @@ def _candidates(run: Run, parts: Sequence[Sequence[Chip]], labels: LabelSet, col
         ("clouds", how, collection, ids),
         lambda: _with_clouds(run, parts, found(), mask, classes, sharing),
     )
+
+
+def _query(run: Run, labels: LabelSet, collection: str) -> Query:
+    return Query(collection, labels.interval, run.min_coverage, labels.all_ids, labels.links, labels.outlines)
 
 
 def _searched(run: Run, parts: Sequence[Sequence[Chip]], query: Query, name: str) -> Iterator[pd.DataFrame]:

@@ -8,7 +8,7 @@ Python. `lcnkit.testing` holds one test suite per kind; a plugin that passes it 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,6 +43,9 @@ class Query:
     label_links: Callable[[Sequence[Geometry]], Sequence[LabelLinks]] | None = field(default=None, repr=False, compare=False)
     """Given footprints, what the labels that lie there link to, of all the collection, also those this run leaves out: an
     item that a label links to and that has its outline was cut for that chip, whatever its id. ``None``: only ids tell."""
+    label_outlines: Callable[[Sequence[str]], Mapping[str, Geometry]] | None = field(default=None, repr=False, compare=False)
+    """Given ids of chips of the collection, where they lie, as far as that is known, also those this run leaves out: an item
+    whose id names a chip was cut for it only if it has about its outline. ``None``: judged by the chips that are searched for."""
 
 
 class Catalog(ABC):

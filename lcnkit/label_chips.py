@@ -79,16 +79,23 @@ def _far_grids(items: Sequence[Item], asset_key: str) -> dict[str, Grid]:
 
 def links_of(chip_id: str, item: Item, asset_key: str) -> LabelLinks | None:
     """What a label of a chip that is not made links to; ``None`` where it links to nothing, or nobody knows where it lies."""
+    hrefs = source_hrefs(item)
+    outline = outline_of(chip_id, item, asset_key) if hrefs else None
+    return None if outline is None else LabelLinks(chip_id, outline, hrefs)
+
+
+def outline_of(chip_id: str, item: Item, asset_key: str) -> Geometry | None:
+    """Where a chip that is not made lies: what its footprint would be; ``None`` where nobody knows."""
     from lcnkit.geometry import geometry_of
 
-    hrefs = source_hrefs(item)
-    outline = geometry_of(item.document) if hrefs else None
-    if hrefs and outline is None and asset_key in item.assets:
-        try:
-            outline = _footprint(chip_id, item, _stored_grid(chip_id, resolve(str(item.assets[asset_key].get("href", "")), item.href)))
-        except ChipError:
-            return None
-    return None if outline is None else LabelLinks(chip_id, outline, hrefs)
+    outline = geometry_of(item.document)
+    if outline is not None or asset_key not in item.assets:
+        return outline
+    try:
+        grid = _declared_grid(item, asset_key) or _stored_grid(chip_id, resolve(str(item.assets[asset_key].get("href", "")), item.href))
+        return _footprint(chip_id, item, grid)
+    except ChipError:
+        return None
 
 
 def _declared_grid(item: Item, asset: str) -> Grid | None:

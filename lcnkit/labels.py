@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from fnmatch import fnmatchcase
@@ -11,8 +11,9 @@ from typing import Any
 from lcnkit.archive import Archive, Collection
 from lcnkit.archive.parsing import no_collector
 from lcnkit.errors import BadLabel, ConfigError, DataError, did_you_mean, listing
-from lcnkit.label_chips import ChipMaker, Entry, Made, failure_of, links_of
+from lcnkit.label_chips import ChipMaker, Entry, Made, failure_of, links_of, outline_of
 from lcnkit.label_links import CollectionLinks, LabelPlace, place_of
+from lcnkit.label_outlines import CollectionOutlines
 from lcnkit.model import Chip, Failure, Interval, Item, Packed
 from lcnkit.settings import Dataset
 
@@ -34,7 +35,8 @@ class _ChipsMade:
 class _Entries:
     """The labels of a collection."""
 
-    all_ids: frozenset[str]
+    paths: Mapping[str, str]
+    """Of all labels, by the ids of their chips."""
     chips: Packed[Chip]
     wanted: list[tuple[str, str, int | Failure]]
     """See `_ChipsMade.each`."""
@@ -65,6 +67,8 @@ class LabelSet:
     """Labels that were asked for and cannot be used."""
     all_ids: frozenset[str]
     """Ids of every chip of the collection, wanted or not; of an archive elsewhere, as far as they had to be looked up."""
+    outlines: CollectionOutlines = field(repr=False, compare=False)
+    """Where the chips of all labels of the collection lie, wanted or not."""
     links: CollectionLinks = field(repr=False, compare=False)
     """What all labels of the collection link to as their sources, wanted or not."""
 
@@ -107,7 +111,8 @@ def _read_labels(collection: Collection, dataset: Dataset, wanted: int | tuple[s
         chips,
         tuple(made),
         tuple(failures),
-        entries.all_ids,
+        frozenset(entries.paths),
+        CollectionOutlines(collection, chips, tuple(made), entries.paths, lambda chip_id, item: outline_of(chip_id, item, dataset.label_asset)),
         CollectionLinks(collection, chips, set(made), entries.places, lambda chip_id, item: links_of(chip_id, item, dataset.label_asset)),
     )
 
@@ -115,6 +120,7 @@ def _read_labels(collection: Collection, dataset: Dataset, wanted: int | tuple[s
 def _entries(collection: Collection, wanted: int | tuple[str, ...] | None, maker: ChipMaker) -> _Entries:
     """All labels are read; an item is gone as soon as its chip is made: each has hundreds of links."""
     ids: list[tuple[str, str]] = []
+    paths: dict[str, str] = {}
     places: list[LabelPlace] = []
     positions: list[int] = []
 
@@ -122,6 +128,7 @@ def _entries(collection: Collection, wanted: int | tuple[str, ...] | None, maker
         for position, (path, item) in enumerate(collection.items()):
             chip_id, item_id = _chip_id(collection, path, item), _item_id(collection, path, item)
             ids.append((chip_id, item_id))
+            paths.setdefault(chip_id, path)  # the first of an id is used
             places.extend(place_of(chip_id, path, item))
             if _may_be_wanted(position, (chip_id, item_id), wanted):
                 positions.append(position)
@@ -129,7 +136,7 @@ def _entries(collection: Collection, wanted: int | tuple[str, ...] | None, maker
 
     made = _ChipsMade(maker.made(read()))
     kept = dict(zip(positions, made.each, strict=True))
-    return _Entries(frozenset(chip for chip, _ in ids), made.chips, [kept[position] for position in _positions(ids, wanted)], places)
+    return _Entries(paths, made.chips, [kept[position] for position in _positions(ids, wanted)], places)
 
 
 def _may_be_wanted(position: int, names: tuple[str, str], wanted: int | tuple[str, ...] | None) -> bool:
@@ -157,7 +164,7 @@ def _far_entries(collection: Collection, wanted: int | tuple[str, ...] | None, m
     if not as_named:
         return None
     made = _ChipsMade(maker.made(entries))
-    return _Entries(frozenset(ids), made.chips, made.each, places)
+    return _Entries(dict(zip(ids, part.item_paths, strict=True)), made.chips, made.each, places)
 
 
 def _positions(ids: Sequence[tuple[str, str]], wanted: int | tuple[str, ...] | None) -> list[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -58,16 +58,21 @@ class Collection:
         own = folder == posixpath.dirname(self.path)
         return posixpath.splitext(name)[0] if own else posixpath.basename(folder)
 
-    def about(self, wanted: Set[str], known: Set[str]) -> Collection:
+    def about(self, wanted: Set[str], known: Set[str], holds_scene: Callable[[str], bool] | None = None) -> Collection:
         """The collection without the items that are chips of their own, and not ``wanted``, so that nobody reads them.
 
         Args:
             wanted: Ids of the chips that imagery is needed for.
             known: Ids of all chips. An item whose path names none of them stays.
+            holds_scene: Whether the item at a path is larger than chips, though its path names one. Asked of one, which tells for all.
         """
         ids = frozenset(known)
-        kept = [path for path in self.item_paths if (owner := owner_by_id(self.name_of(path), self.id, ids)) == "" or owner in wanted]
-        return self if len(kept) == len(self.item_paths) else replace(self, only=tuple(kept))
+        owners = {path: owner_by_id(self.name_of(path), self.id, ids) for path in self.item_paths}
+        kept = [path for path, owner in owners.items() if owner == "" or owner in wanted]
+        left = next((path for path, owner in owners.items() if owner and owner not in wanted), None)
+        if left is None or (holds_scene is not None and holds_scene(left)):
+            return self
+        return replace(self, only=tuple(kept))
 
     @property
     def keeps_index(self) -> bool:

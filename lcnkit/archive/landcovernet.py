@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Callable, Iterable, Iterator, Set
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain
@@ -91,7 +91,7 @@ class HostCollection(Collection):
         stem = posixpath.basename(path)
         return f"{self.id}_{stem if self.sensor else '_'.join(stem.split('_')[:2])}"
 
-    def about(self, wanted: Set[str], known: Set[str]) -> Collection:
+    def about(self, wanted: Set[str], known: Set[str], holds_scene: Callable[[str], bool] | None = None) -> Collection:
         """See `Collection.about`; folders of chips that nobody wants are not listed."""
         if not wanted - known and all(_TILE.fullmatch(name.partition("_")[0]) for name in wanted) and self.store.is_remote:
             tiles = {posixpath.basename(tile): tile for tile in self.layout.tiles}

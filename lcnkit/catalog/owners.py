@@ -19,7 +19,10 @@ from lcnkit.ownership import owners_by_id
 if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
+    from shapely import Geometry
 
+# Chips and what was cut for them are about as large as each other: what is larger than so many chips is a scene.
+_CHIPS_IN_A_SCENE = 4
 # An item whose outline and the chip's cover each other to this share was cut for the chip.
 _SAME_OUTLINE = 0.98
 
@@ -34,8 +37,8 @@ def owners_of(items: pd.DataFrame, chips: Sequence[Chip], query: Query, selves: 
         chips: Those that are searched for; items that touch none of them are not looked at closely.
         selves: Gives the absolute href of each item; asked only if need be.
     """
-    owners = _by_id(items, query.chip_ids)
-    geometry = items["geometry"].to_numpy(dtype=object)
+    owners, geometry = _by_id(items, query.chip_ids), items["geometry"].to_numpy(dtype=object)
+    owners[_scenes(owners, geometry, chips, query)] = ""
     near = _near(geometry, np.flatnonzero(owners == ""), chips) if query.label_links is not None else ()
     labels = query.label_links(list(geometry[near])) if query.label_links is not None and len(near) else ()
     if not labels:
@@ -52,6 +55,13 @@ def owners_of(items: pd.DataFrame, chips: Sequence[Chip], query: Query, selves: 
     return owners
 
 
+def is_scene(outline: Geometry, chips: Sequence[Chip]) -> bool:
+    """Whether an item is too large to be cut for any of these chips."""
+    import shapely
+
+    return bool(shapely.area(outline) > _CHIPS_IN_A_SCENE * _largest(chips))
+
+
 def _by_id(items: pd.DataFrame, chip_ids: frozenset[str]) -> NDArray[np.object_]:
     ids = items["item_id"].to_numpy(dtype=object)
     owners = np.full(len(items), "", dtype=object)
@@ -60,6 +70,53 @@ def _by_id(items: pd.DataFrame, chip_ids: frozenset[str]) -> NDArray[np.object_]
         rows = np.flatnonzero(code == number)
         owners[rows] = owners_by_id(ids[rows], str(collection), chip_ids)
     return owners
+
+
+def _scenes(owners: NDArray[np.object_], geometry: np.ndarray, chips: Sequence[Chip], query: Query) -> NDArray[np.intp]:
+    """The items that touch a chip and were not cut for the other one that their id names.
+
+    Scenes may be called after the places that chips are called after. What was cut for a chip lies there and is no larger than
+    a few of it. It may be larger: a coarse sensor's pixels reach over the edge, and a bbox is larger than what it is around.
+    """
+    import pandas as pd
+    import shapely
+
+    rows = np.flatnonzero(owners != "")
+    if not len(rows) or not chips:
+        return rows[:0]
+    # The items of a chip mostly share one outline, which is looked at once.
+    shape, _ = pd.factorize(np.fromiter(map(id, geometry[rows]), "int64", len(rows)))
+    code, names = pd.factorize(owners[rows])
+    pair, keys = pd.factorize(shape * len(names) + code)
+    first = np.empty(len(keys), dtype="int64")
+    first[pair[::-1]] = np.arange(len(rows))[::-1]
+    outlines, named = geometry[rows[first]], owners[rows[first]]
+    hits, near = shapely.STRtree(np.array([chip.footprint for chip in chips], dtype=object)).query(outlines)
+    ids = np.array([chip.id for chip in chips], dtype=object)
+    foreign = np.unique(hits[named[hits] != ids[near]])
+    scenes = foreign[~_is_cut_for(outlines[foreign], named[foreign], chips, query)]
+    return np.asarray(rows[np.isin(pair, scenes)]) if len(scenes) else rows[:0]
+
+
+def _is_cut_for(outlines: np.ndarray, named: np.ndarray, chips: Sequence[Chip], query: Query) -> NDArray[np.bool_]:
+    """Whether each outline is about that of the chip beside it."""
+    import shapely
+
+    known = {chip.id: chip.footprint for chip in chips}
+    others = sorted({*named} - {*known})
+    if others and query.label_outlines is not None:
+        known |= query.label_outlines(others)
+    own = np.array([known.get(name) for name in named], dtype=object)
+    is_known = ~shapely.is_missing(own)
+    is_cut = shapely.area(outlines) <= _CHIPS_IN_A_SCENE * np.where(is_known, shapely.area(own), _largest(chips))
+    is_cut[is_known] &= coverage(own[is_known], outlines[is_known]) > 0
+    return np.asarray(is_cut, dtype=bool)
+
+
+def _largest(chips: Sequence[Chip]) -> float:
+    import shapely
+
+    return max(map(float, shapely.area([chip.footprint for chip in chips])))
 
 
 def _same_outline(one: np.ndarray, other: np.ndarray) -> NDArray[np.bool_]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from lcnkit.archive import DISK, Archive, Store, folder_of, load_item, open_store
 from lcnkit.candidates import empty_search, match
-from lcnkit.catalog.owners import owners_of
+from lcnkit.catalog.owners import is_scene, owners_of
 from lcnkit.catalog.parts import Rows, search_near
 from lcnkit.contracts import Catalog, Query
 from lcnkit.errors import DataError, UnreachableAsset, UnreadableAsset
@@ -63,6 +63,7 @@ class Static(Catalog):
             yield from self._near(self._crawl(parts, query, refresh=True).items, parts[done:], query)
 
     def _crawl(self, parts: Sequence[Sequence[Chip]], query: Query, *, refresh: bool) -> Crawl:
+        from lcnkit.index.crawl import crawl
         from lcnkit.index.kept import crawl_once, kept_crawl, new_crawl
 
         root = folder_of(self._root(), self.endpoint)
@@ -72,7 +73,13 @@ class Static(Catalog):
         collection = self._archive().source(query.collection)
         if collection.keeps_index:
             return new_crawl(root, collection)
-        return crawl_once(collection.about({chip.id for part in parts for chip in part}, query.chip_ids), root, refresh=refresh)
+
+        def holds_scene(path: str) -> bool:
+            found = crawl([path], collection.id, root, load=collection.load).table
+            return len(found) > 0 and len(parts[0]) > 0 and is_scene(found["geometry"][0], parts[0])
+
+        wanted = {chip.id for part in parts for chip in part}
+        return crawl_once(collection.about(wanted, query.chip_ids, holds_scene), root, refresh=refresh)
 
     def _near(self, items: Items, parts: Sequence[Sequence[Chip]], query: Query) -> Iterator[pd.DataFrame]:
         root = folder_of(self._root(), self.endpoint)

@@ -5,23 +5,31 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 import shapely
+from hypothesis import given
+from hypothesis import strategies as st
 from servers.files import serving_files
 from servers.items import items_of
 from servers.rustac import serving_items
+from shapely.affinity import scale
+from shapely.geometry import mapping, shape
 
+from lcnkit.candidates import match
 from lcnkit.catalog.api import Api
 from lcnkit.catalog.geoparquet import Geoparquet
 from lcnkit.catalog.links import Links
+from lcnkit.catalog.owners import owners_of
 from lcnkit.catalog.static import Static
 from lcnkit.cli import main
-from lcnkit.contracts import Catalog
+from lcnkit.contracts import Catalog, Query
 from lcnkit.labels import LabelSet, read_labels
+from lcnkit.model import Chip, Grid, Interval
 from lcnkit.pipeline import plan_only
 from lcnkit.settings import Dataset, Run
 from lcnkit.testing.archives import TinyArchive
@@ -186,3 +194,93 @@ def test_a_label_that_cannot_be_used_has_its_items_all_the_same(overlapping: Tin
     item = json.loads(path.read_text())
     path.write_text(json.dumps({**item, "assets": {}}))
     assert set(plan_of(root, "static")["item_id"]) == {"acquisition-02", "acquisition-03"}
+
+
+def with_outline(folder: Path, outline: shapely.Geometry, *, bbox_only: bool = False) -> None:
+    path = folder / "stac.json"
+    geometry = None if bbox_only else mapping(outline)
+    path.write_text(json.dumps({**json.loads(path.read_text()), "geometry": geometry, "bbox": list(outline.bounds)}))
+
+
+@pytest.fixture
+def places(tmp_path: Path) -> TinyArchive:
+    """A large and a small chip side by side, and two scenes that cover both: their ids begin as that of the large one."""
+    archive = TinyArchive(tmp_path / "archive", size=64)
+    archive.chip("amazon")
+    archive.size = 16
+    archive.chip("amazon_north", column=4)
+    for month in (2, 9):
+        with_outline(archive.item("amazon", f"2018-{month:02d}-11"), shapely.box(14.5, 45.8, 14.6, 45.9))
+    return archive
+
+
+@pytest.mark.parametrize("name", ["static", "geoparquet", "api"])
+@pytest.mark.parametrize("lacks", ["nothing", "geometry"])
+def test_a_scene_that_is_called_after_a_chip(name: str, lacks: str, places: TinyArchive, plan_of: Any) -> None:
+    """Also where only the raster of the label says where that chip lies, which is left out."""
+    root = places.write()
+    for path in places.labels.glob("*/stac.json"):
+        item = json.loads(path.read_text())
+        path.write_text(json.dumps(item if lacks == "nothing" else {**item, "bbox": [], "geometry": None}))
+    both = plan_of(root, name)
+    assert both.groupby("chip_id").size().to_dict() == {"amazon": 2, "amazon_north": 2}
+    for chip in ("amazon", "amazon_north"):
+        pd.testing.assert_frame_equal(plan_of(root, name, chips=(chip,)), both[both["chip_id"] == chip].reset_index(drop=True))
+
+
+def test_a_scene_of_an_archive_far_away_that_is_called_after_a_chip(places: TinyArchive, make_run: Any) -> None:
+    with serving_files(places.write()) as url:
+        plan = plan_only(make_run(url, n_periods=2, catalog=Static(), chips=("amazon_north",)))[0].plan.table
+    assert len(plan) == 2
+
+
+@pytest.mark.parametrize("name", ["static", "geoparquet", "api"])
+@pytest.mark.parametrize("sides", [0.5, 0.98, 1.2, 1.9])
+@pytest.mark.parametrize("bbox_only", [False, True])
+def test_what_was_cut_for_a_chip_need_not_have_its_very_outline(
+    name: str, sides: float, bbox_only: bool, overlapping: TinyArchive, plan_of: Any
+) -> None:
+    """Coordinates are rounded, coarse pixels reach over the edge, an acquisition may end within the chip."""
+    root = overlapping.write()
+    for folder in (root / COLLECTION).glob("*_left_*"):
+        outline = shape(json.loads((folder / "stac.json").read_text())["geometry"])
+        with_outline(folder, scale(outline, sides, sides), bbox_only=bbox_only)
+    alone = plan_of(root, name, chips=("right",))
+    assert alone["item_id"].str.contains("_right_").all()
+    both = plan_of(root, name)
+    pd.testing.assert_frame_equal(alone, both[both["chip_id"] == "right"].reset_index(drop=True))
+
+
+squares = st.builds(lambda x, y, side: shapely.box(x, y, x + side, y + side), st.integers(0, 6), st.integers(0, 6), st.integers(1, 6))
+
+
+@given(st.lists(squares, min_size=1, max_size=5), st.lists(st.tuples(st.integers(0, 5), squares), max_size=8))
+def test_whose_an_item_is_does_not_depend_on_the_chips_of_a_run(outlines: list[shapely.Polygon], named: list[tuple[int, shapely.Polygon]]) -> None:
+    """An item is one of every chip it covers, unless it lies at a chip that its id names and is no larger than four of it."""
+    days = Interval(date(2018, 1, 1), date(2018, 12, 31))
+    chips = [Chip(f"c{n}", f"c{n}", "", Grid("EPSG:4326", (1, 0, 0, 0, -1, 0), (1, 1)), days, place) for n, place in enumerate(outlines)]
+    where = {chip.id: chip.footprint for chip in chips}
+    query = Query("s", days, 0.3, frozenset(where), label_outlines=lambda ids: {name: where[name] for name in ids})
+    items = pd.DataFrame(
+        {
+            "item_id": [f"s_c{chip}_{number}" for number, (chip, _) in enumerate(named)],
+            "collection": "s",
+            "datetime": pd.Timestamp("2018-03-01", tz="UTC"),
+            "cloud_cover": 0.0,
+            "item_href": "",
+            "geometry": pd.Series([place for _, place in named], dtype=object),
+        }
+    )
+
+    def found(some: Sequence[Chip]) -> set[tuple[str, str]]:
+        table = match(some, items.assign(owner=owners_of(items, some, query, list)), query.min_coverage)
+        return set(zip(table["chip_id"], table["item_id"], strict=True))
+
+    def covers(chip: Chip, row: int) -> bool:
+        number, place = named[row]
+        own = where.get(f"c{number}")
+        is_own = own is not None and place.intersection(own).area > 0 and place.area <= 4 * own.area
+        return (not is_own or chip.id == f"c{number}") and round(place.intersection(chip.footprint).area / chip.footprint.area, 4) >= 0.3
+
+    assert found(chips) == {(chip.id, items["item_id"][row]) for chip in chips for row in range(len(items)) if covers(chip, row)}
+    assert found(chips) == set().union(*(found([chip]) for chip in chips))
