@@ -142,7 +142,7 @@ def _stored_grid(chip_id: str, href: str) -> Grid:
 
 def _footprint(chip_id: str, item: Item, grid: Grid) -> Geometry:
     """The item's geometry; the grid's outline where the item has none."""
-    from lcnkit.geometry import geometry_of
+    from lcnkit.geometry import cut_at_180, geometry_of
 
     published = geometry_of(item.document)
     if published is not None:
@@ -155,6 +155,6 @@ def _footprint(chip_id: str, item: Item, grid: Grid) -> Geometry:
 
     xs, ys = grid.corners
     try:
-        return shapely.Polygon(zip(*transform(grid.crs, "EPSG:4326", xs, ys), strict=True))
+        return cut_at_180(shapely.Polygon(zip(*transform(grid.crs, "EPSG:4326", xs, ys), strict=True)))
     except (RasterioError, CPLE_BaseError, ValueError) as error:
         raise BadLabel(f"Chip {chip_id}: its CRS {grid.crs[:60]} cannot be brought to lon/lat. Give the label item a geometry.") from error

@@ -23,7 +23,7 @@ from lcnkit.index.kept import crawl_once
 from lcnkit.labels import read_labels
 from lcnkit.model import Chip, Grid, Interval
 from lcnkit.settings import Dataset
-from lcnkit.testing.archives import TinyArchive
+from lcnkit.testing.archives import TinyArchive, outline
 
 YEAR = Interval(date(2018, 1, 1), date(2018, 12, 31))
 GRID = Grid("EPSG:32633", (10, 0, 465_000, 0, -10, 5_080_000), (256, 256))
@@ -238,6 +238,32 @@ def searched(archive: TinyArchive, *wanted: str, least: float = 0.5) -> pd.DataF
     labels = read_labels(root, Dataset(), wanted or None, None)
     catalog = Static(root=root)
     return catalog.search(labels.chips, Query(catalog.find_collection(None), labels.interval, least, labels.all_ids, labels.links))
+
+
+class TestAntimeridian:
+    """Chip A lies across it and chip B elsewhere at its latitude; ids do not tell whose the items are."""
+
+    BBOX = (179.9, 45.5, -179.9, 46.5)
+    RING = ((179.9, 45.5), (-179.9, 45.5), (-179.9, 46.5), (179.9, 46.5), (179.9, 45.5))
+
+    @pytest.mark.parametrize("label", [{}, {"geometry": None, "bbox": None}], ids=["uncut label", "grid of the label"])
+    @pytest.mark.parametrize(
+        "scene",
+        [{"geometry": {"type": "Polygon", "coordinates": [RING]}}, {"geometry": None, "bbox": BBOX}],
+        ids=["uncut scene", "its bbox"],
+    )
+    def test_a_scene_across_covers_the_chip_there(self, tmp_path: Path, label, scene):
+        archive = TinyArchive(tmp_path, size=100, crs="EPSG:32601")
+        archive.chip("A", column=-198.3)
+        west, *_, east = sorted(lon for lon, _ in outline(archive.grids["A"]))
+        assert (round(west), round(east)) == (-180, 180)
+        rewrite(archive.item("A", "2018-01-01"), {"id": "first", **scene})
+        archive.crs = "EPSG:32633"
+        archive.chip("B")
+        rewrite(archive.item("B", "2018-01-02"), {"id": "second"})
+        for folder in archive.labels.glob("*_*"):
+            rewrite(folder, label)
+        assert pairs(searched(archive)) == [("A", "first", 1.0), ("B", "second", 1.0)]
 
 
 class TestOwners:

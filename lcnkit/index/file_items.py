@@ -143,8 +143,10 @@ def _shapes(texts: list[bytes]) -> NDArray[np.object_]:
 
     shapes = np.empty(len(texts), dtype=object)
     shapes[:] = shapely.from_wkb(texts, on_invalid="ignore")
-    bad = ~(shapely.is_valid(shapes) & (shapely.area(shapes) > 0))
-    for position in np.flatnonzero(bad):
+    west, _, east, _ = shapely.bounds(shapes).T
+    with np.errstate(invalid="ignore"):  # infinity for a coordinate
+        doubtful = ~(shapely.is_valid(shapes) & (shapely.area(shapes) > 0) & (east - west <= 180))
+    for position in np.flatnonzero(doubtful):
         shape = shapes[position]
         shapes[position] = None if shape is None else geometry_of({"geometry": shape.__geo_interface__, "bbox": list(shape.bounds)})
     return shapes
