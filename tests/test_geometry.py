@@ -1,16 +1,16 @@
-"""Footprints that cross the antimeridian, cut there as RFC 7946 wants it or not."""
+"""Footprints: cut at the antimeridian as RFC 7946 wants it, and how much of a chip they cover."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 import shapely
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from shapely.affinity import rotate, translate
 from shapely.geometry import mapping
 
-from lcnkit.geometry import cut_at_180, geometry_of
+from lcnkit.geometry import coverage, cut_at_180, geometry_of
 from lcnkit.index.file_items import _shapes
 
 ACROSS = [(179.0, 10.0), (-179.0, 10.0), (-179.0, 11.0), (179.0, 11.0)]
@@ -100,5 +100,16 @@ def test_where_a_footprint_lies_does_not_depend_on_the_antimeridian(lon: float, 
         assert made.area == pytest.approx(meant.area, rel=1e-6, abs=1e-9)
         assert -180 <= made.bounds[0] <= made.bounds[2] <= 180
         back = shapely.union_all([translate(made, turn) for turn in (-360, 0, 360)])
-        assert back.intersection(meant).area == pytest.approx(meant.area, rel=1e-6, abs=1e-9)
+        assert coverage([meant], [back]) == 1
         assert cut_at_180(made) is made
+
+
+@given(st.floats(-180, 180), st.floats(-70, 70), st.floats(0.01, 80), st.floats(0, 90), st.lists(st.integers(-40, 40), min_size=10, max_size=10))
+@example(22.844197885269725, 0.0, 22.844197885269725, 21.105089402173782, [0] * 10)
+def test_an_outline_that_differs_in_its_last_bits_covers_all(lon: float, lat: float, side: float, angle: float, bits: list[int]) -> None:
+    """One computed the label's outline, another the item's."""
+    chip = rotate(shapely.box(lon - side / 2, lat - side / 9, lon + side / 2, lat + side / 9), angle)
+    corners = shapely.get_coordinates(chip)[:4]
+    item = shapely.Polygon(corners + np.reshape(bits[:8], (4, 2)) * np.spacing(np.abs(corners)))
+    same = shapely.transform(chip, lambda xy: np.column_stack([(xy[:, 0] + 180) % 360 - 180 if abs(lon) + side < 170 else xy[:, 0], xy[:, 1]]))
+    assert coverage([chip, item, chip], [item, chip, same]).tolist() == [1, 1, 1]
