@@ -123,7 +123,7 @@ def coverage(chips: Sequence[Geometry], items: Sequence[Geometry]) -> NDArray[np
     area = shapely.area(chip_shapes)
     with np.errstate(divide="ignore", invalid="ignore"):
         share = np.atleast_1d(shapely.area(shapely.intersection(chip_shapes, item_shapes)) / area)
-        # Of outlines that differ in their last bits, GEOS (3.14) finds no common area once in some thousand times; on a grid it does.
+        # Of outlines that differ in their last bits, GEOS (3.14) now and then finds no common area; on a grid it does.
         doubtful = np.flatnonzero(~(share > _WHOLE))
         on_grid = shapely.intersection(chip_shapes[doubtful], item_shapes[doubtful], grid_size=_GRID_DEGREES)
         share[doubtful] = shapely.area(on_grid) / area[doubtful]
