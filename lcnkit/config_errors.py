@@ -30,7 +30,9 @@ def explain(error: BaseException, registry: Registry) -> ConfigError:
     from omegaconf.errors import OmegaConfBaseException
 
     if isinstance(error, OverrideParseException):
-        return ConfigError(f"The override {error.override!r} cannot be read: it has the form key=value; quote values with spaces or commas.")
+        return ConfigError(
+            f"The override {error.override!r} cannot be read: it has the form key=value; quote values with commas, brackets or quotes in them."
+        )
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         return _missing_option(str(error.missing_cfg_file), list(error.options or ()), registry)
     cause: BaseException | None = error

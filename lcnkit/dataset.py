@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, overload
 
 from lcnkit.contracts import Exporter
-from lcnkit.errors import OutputError, did_you_mean, listing
+from lcnkit.errors import OutputError, UnknownName, did_you_mean, listing
+from lcnkit.manifest import LIBRARIES
 from lcnkit.model import Receipt, Sample
 from lcnkit.options import build
 from lcnkit.output import MANIFEST, read_manifest
@@ -30,7 +31,13 @@ def open_dataset(output: str | os.PathLike[str]) -> Samples:
         name = options.pop("name")
     except (KeyError, TypeError) as error:
         raise OutputError(f"{folder / MANIFEST} is not the manifest of a data set that lcnkit wrote.") from error
-    exporter: Exporter = build(load_registry().get("exporter", name).cls, options, "exporter")
+    try:
+        plugin = load_registry().get("exporter", name)
+    except UnknownName as error:
+        packages = [f"{package} {version}" for package, version in manifest.get("versions", {}).items() if package not in LIBRARIES]
+        needed = f" The data set was made with {listing(packages)}: install the package that has the exporter." if packages else ""
+        raise UnknownName(f"{error}{needed}") from error
+    exporter: Exporter = build(plugin.cls, options, "exporter")
     return Samples(folder, manifest, exporter)
 
 

@@ -18,7 +18,7 @@ from lcnkit.periods import edges
 from lcnkit.secrets import scrub
 
 #: Libraries whose version can change pixels or files.
-_LIBRARIES = ("lcnkit", "numpy", "rasterio", "pandas", "xarray", "stackstac")
+LIBRARIES = ("lcnkit", "numpy", "rasterio", "pandas", "xarray", "stackstac")
 
 
 def manifest_of(
@@ -94,7 +94,7 @@ def write_failures(folder: Path, failures: Sequence[Failure]) -> None:
 
 @cache
 def _versions() -> tuple[tuple[str, str], ...]:
-    return tuple((name, importlib.metadata.version(name)) for name in _LIBRARIES)
+    return tuple((name, importlib.metadata.version(name)) for name in LIBRARIES)
 
 
 def _periods(labels: LabelInfo, n_periods: int) -> list[dict[str, Any]]:

@@ -191,7 +191,7 @@ def _reserve(recipe: Recipe, crs: Sequence[str], tasks: Sequence[Task], output: 
         free = shutil.disk_usage(output.path).free
         needed = recipe.exporter.reserve(recipe.outlines(model.image, known), output.path.absolute())
     if needed > free:
-        log.warning("The data set will need %.1f GB, and %.1f GB are free in %s", needed / 1e9, free / 1e9, output.path)
+        log.warning("The data set will need %.4g GB, and %.4g GB are free in %s", needed / 1e9, free / 1e9, output.path)
 
 
 def _model(recipe: Recipe, crs: Sequence[str], tasks: Sequence[Task], pool: Pool) -> Model:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from lcnkit import open_dataset
 from lcnkit.dataset import Samples
-from lcnkit.errors import OutputError
+from lcnkit.errors import OutputError, UnknownName
 from lcnkit.exporter.npz import Npz
 from lcnkit.exporter.pickle import Pickle
 from lcnkit.pipeline import prepare
@@ -153,3 +154,17 @@ def test_it_is_read_wherever_the_process_is_by_then(output: Path, monkeypatch: p
     samples = open_dataset(output.name)
     monkeypatch.chdir("/")
     assert samples["B"].chip_id == "B"
+
+
+def test_an_exporter_that_is_not_installed_here(output: Path) -> None:
+    """The manifest knows the packages whose plugins were used."""
+    path = output / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["config"]["exporter"]["name"] = "tifs"
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(UnknownName, match=r"no exporter 'tifs'; there is pickle, npz\.$"):
+        open_dataset(output)
+    manifest["versions"]["lcnkit-tifs"] = "0.3"
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(UnknownName, match=r"The data set was made with lcnkit-tifs 0\.3: install the package that has the exporter\.$"):
+        open_dataset(output)
