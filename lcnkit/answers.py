@@ -6,7 +6,6 @@ import json
 import numbers
 import os
 from collections.abc import Iterator, Sequence
-from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +108,7 @@ def receipts_finished(finished: Any, receipts: Sequence[Receipt], exporter: Expo
         raise PluginError(f"{name} must return the receipts; `finish` returned {_kind_of(finished)}.")
     if len(finished) != len(receipts):
         raise PluginError(f"{name} was given {len(receipts)} receipts, and `finish` returned {len(finished)}: it must return one for each sample.")
-    for receipt, given in zip_longest(finished, receipts):
+    for receipt, given in zip(finished, receipts, strict=True):
         if not isinstance(receipt, Receipt) or receipt.chip_id != given.chip_id:
             found = f"that of chip {receipt.chip_id!r}" if isinstance(receipt, Receipt) else _kind_of(receipt)
             raise PluginError(f"{name}: in the place of the receipt of chip {given.chip_id}, `finish` returned {found}; their order must stay.")

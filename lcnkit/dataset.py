@@ -9,7 +9,6 @@ from typing import Any, overload
 
 from lcnkit.contracts import Exporter
 from lcnkit.errors import OutputError, UnknownName, did_you_mean, listing
-from lcnkit.manifest import LIBRARIES
 from lcnkit.model import Receipt, Sample
 from lcnkit.options import build
 from lcnkit.output import MANIFEST, read_manifest
@@ -34,6 +33,8 @@ def open_dataset(output: str | os.PathLike[str]) -> Samples:
     try:
         plugin = load_registry().get("exporter", name)
     except UnknownName as error:
+        from lcnkit.manifest import LIBRARIES  # which loads what labels need: half of the time that this module takes
+
         packages = [f"{package} {version}" for package, version in manifest.get("versions", {}).items() if package not in LIBRARIES]
         needed = f" The data set was made with {listing(packages)}: install the package that has the exporter." if packages else ""
         raise UnknownName(f"{error}{needed}") from error
