@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from lcnkit.backend.serial import Serial
 from lcnkit.cache_dir import CACHE_VARIABLE
@@ -28,6 +29,10 @@ MakeRun = Callable[..., Run]
 
 # A shell lets what it starts in the background ignore Ctrl-C, and that is handed on to the processes of the tests.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# No test times anything: beside other load an example takes longer than hypothesis's 200 ms.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session", autouse=True)
