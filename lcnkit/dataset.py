@@ -127,6 +127,8 @@ class Samples(Sequence[Sample]):
         }
         if lacking:
             rows["missing"] = f"{counted(lacking, 'frame')} without an acquisition"
+        if empty := say["counts"].get("empty_frames", 0):  # data sets of before do not say it
+            rows["empty"] = f"{counted(empty, 'frame')} whose acquisition has no valid pixel in the chip"
         width = max(map(len, rows))
         return "\n".join(
             [f"<lcnkit.Samples: {counted(len(self), 'chip')} in {self.folder}>", *(f"  {name:<{width}}  {text}" for name, text in rows.items())]

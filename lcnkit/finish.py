@@ -14,6 +14,7 @@ from lcnkit.model.href import is_url
 from lcnkit.output import MANIFEST, guarded, holds_json_with, write_json_with
 from lcnkit.planning import Prepared
 from lcnkit.settings import Run
+from lcnkit.terminal import counted
 
 Finished = tuple[Packed[Receipt], tuple[Failure, ...], tuple[str, ...]]
 """Receipts and failures in the order of the label collection, and hints for the user."""
@@ -56,9 +57,19 @@ _NO_DATA = ("no data", "nodata", "unlabelled", "unlabeled")
 
 
 def _hints(manifest: Mapping[str, Any], run: Run) -> tuple[str, ...]:
-    """Classes that are trained, or skipped, and may be meant otherwise."""
+    """Classes that are trained, or skipped, and may be meant otherwise; acquisitions that show nothing."""
     left = [entry for entry in manifest["classes"] if entry["pixels"] and entry["value"] not in run.label.ignore]
-    return (*_no_data_trained(left, manifest, run), *_class_skipped(left, manifest, run))
+    return (*_no_data_trained(left, manifest, run), *_class_skipped(left, manifest, run), *_nothing_shown(manifest, run))
+
+
+def _nothing_shown(manifest: Mapping[str, Any], run: Run) -> Iterator[str]:
+    """An outline promises more than its pixels hold, and an acquisition without any may be the least cloudy one."""
+    empty = manifest["counts"]["empty_frames"]
+    if empty:
+        has_mask = not run.dataset.cloud_assets.keys().isdisjoint(manifest["sources"])
+        instead = "; with cloud=mask, those without a pixel in the cloud mask are chosen last" if has_mask and run.cloud != "mask" else ""
+        whose = "it" if empty == 1 else "them"
+        yield f"{counted(empty, 'chosen acquisition')} without a single valid pixel in the chip ({MANIFEST} has 0 for {whose} under 'valid'){instead}"
 
 
 def _no_data_trained(left: Iterable[Mapping[str, Any]], manifest: Mapping[str, Any], run: Run) -> Iterator[str]:

@@ -40,13 +40,17 @@ def manifest_of(
     pixels: Counter[str] = Counter()
     grids: Counter[tuple[Any, ...]] = Counter()
     shapes: set[str] = set()
-    missing = 0
+    missing = empty = 0
     checksum = xxhash.xxh3_128()  # of the samples' checksums, in order, one a line
     for receipt in receipts:  # each is unpacked once
         checksum.update(f"{receipt.chip_id} {receipt.checksum}\n".encode())
         shapes.update(str(list(shape)) for shape in receipt.shapes.values())
         pixels.update(receipt.facts.get("pixels", {}))
-        missing += sum(frame["item_id"] is None for frames in receipt.facts["frames"].values() for frame in frames)
+        for name, frames in receipt.facts["frames"].items():
+            lacking = [frame["item_id"] is None for frame in frames]
+            missing += sum(lacking)
+            valid = receipt.facts.get("valid", {}).get(name, ())
+            empty += sum(not share and not is_missing for share, is_missing in zip(valid, lacking, strict=False))
         if "grid" in receipt.facts:
             grid = receipt.facts["grid"]
             grids[grid["crs"], abs(grid["transform"][0]), tuple(grid["shape"])] += 1
@@ -61,7 +65,7 @@ def manifest_of(
             {"value": value, "name": labels.class_names.get(value), "pixels": pixels[str(value)]}
             for value in sorted({int(value) for value in pixels} | set(labels.class_names))
         ],
-        "counts": {**counts, "missing_frames": missing},
+        "counts": {**counts, "missing_frames": missing, "empty_frames": empty},
         "grids": [{"crs": crs, "resolution": size, "shape": list(shape), "chips": count} for (crs, size, shape), count in sorted(grids.items())],
         "shapes": sorted(shapes),
         "checksum": f"xxh3_128:{checksum.hexdigest()}",

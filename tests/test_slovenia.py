@@ -136,7 +136,7 @@ def test_manifest_counts_every_label_pixel(made):
     pixels = {entry["value"]: entry["pixels"] for entry in manifest["classes"] if entry["pixels"]}
     assert pixels == {0: 155, 1: 10, 2: 6942, 3: 1601, 4: 350, 8: 158}
     assert sum(pixels.values()) == 9 * 32 * 32
-    assert manifest["counts"] == {"chips": 9, "failed": 0, "dropped": 0, "missing_frames": 0}
+    assert manifest["counts"] == {"chips": 9, "failed": 0, "dropped": 0, "missing_frames": 0, "empty_frames": 0}
 
 
 class TestLandCoverNetAfrica:

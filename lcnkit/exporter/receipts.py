@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lcnkit.model import Frame, Sample
+from lcnkit.model import Frame, Image, Sample
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,8 +25,15 @@ def facts_of(sample: Sample) -> dict[str, Any]:
         "bands": {name: list(image.bands) for name, image in sample.images.items()},
         "dtypes": {name: str(image.values.dtype) for name, image in sample.images.items()},
         "frames": {name: [_frame(frame) for frame in frames] for name, frames in sample.frames.items()},
+        "valid": {name: _valid(image) for name, image in sample.images.items()},
         "pixels": {str(value): count for value, count in _counts(sample.classes)},
     }
+
+
+def _valid(image: Image) -> list[float]:
+    """The share of each frame's values that are good data, to four digits: 0 only where none is."""
+    shares = (np.count_nonzero(frame) / max(frame.size, 1) for frame in image.valid)
+    return [float(f"{share:.4g}") for share in shares]
 
 
 def _counts(classes: NDArray[np.int64]) -> list[tuple[int, int]]:

@@ -97,7 +97,7 @@ class TestFailures:
         assert list(items_of(report)) == ["A", "C"]
         np.testing.assert_array_equal(items_of(report)["C"][0, 0], 1600 + COLUMNS)
         counts = json.loads((report.output / "manifest.json").read_text())["counts"]
-        assert counts == {"chips": 2, "failed": 1, "dropped": 0, "missing_frames": 0}
+        assert counts == {"chips": 2, "failed": 1, "dropped": 0, "missing_frames": 0, "empty_frames": 0}
 
     def test_a_dangling_source_item_costs_its_acquisition_only(self, archive, go, caplog):
         (item_folder(archive, "B", 4) / "stac.json").unlink()

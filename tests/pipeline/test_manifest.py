@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pandas as pd
 import pytest
-from tiny import CHIPS
+from tiny import CHIPS, make_run
 
+from lcnkit import open_dataset, prepare
 from lcnkit.settings import LabelOptions
 
 
@@ -28,7 +30,8 @@ class TestManifest:
             {"period": 2, "start": "2018-05-02T16:00:00Z", "end": "2018-09-01T08:00:00Z"},
             {"period": 3, "start": "2018-09-01T08:00:00Z", "end": "2019-01-01T00:00:00Z"},
         ]
-        assert manifest["counts"] == {"chips": 3, "failed": 0, "dropped": 0, "missing_frames": 3}
+        assert manifest["counts"] == {"chips": 3, "failed": 0, "dropped": 0, "missing_frames": 3, "empty_frames": 0}
+        assert [sample["facts"]["valid"] for sample in manifest["samples"]] == [{"ref_landcovernet_xx_v1_source_sentinel_2": [1.0, 0.0, 1.0]}] * 3
         assert manifest["grids"] == [{"crs": "EPSG:32633", "resolution": 10.0, "shape": [4, 4], "chips": 3}]
         assert manifest["shapes"] == ["[3, 1, 4, 4]"]
         assert [sample["chip_id"] for sample in manifest["samples"]] == list(CHIPS)
@@ -88,3 +91,28 @@ class TestHints:
     )
     def test_no_class_shares_it(self, go, label):
         assert go(label=label).hints == ()
+
+    def test_an_acquisition_that_shows_nothing(self, archive, go):
+        """Its footprint covers the chip, its metadata say it is clear, and it has not one pixel there."""
+        archive.item("A", "2018-03-10", 1.0, B04=0, cld=255)
+        archive.item("B", "2018-03-10", 1.0, B04=[[1000, 0, 0, 0], *[[0] * 4] * 3], cld=0)
+        archive.write()
+        report = go(label=LabelOptions(ignore=(0,)))
+        (hint,) = report.hints
+        assert hint == "1 chosen acquisition without a single valid pixel in the chip (manifest.json has 0 for it under 'valid')"
+        manifest = json.loads((report.output / "manifest.json").read_text())
+        assert manifest["counts"]["empty_frames"] == 1
+        assert "1 frame whose acquisition has no valid pixel in the chip" in repr(open_dataset(report.output))
+        assert [list(sample["facts"]["valid"].values()) for sample in manifest["samples"]] == [[[0.0, 1.0]], [[0.0625, 1.0]], [[1.0, 1.0]]]
+
+    def test_the_mask_tells_it_from_a_clear_one(self, archive, tmp_path):
+        for month, cloud, pixels in ((3, 1.0, 0), (4, 5.0, 1400), (10, 5.0, 1400)):
+            archive.item("A", f"2018-{month:02d}-11", cloud, B04=pixels, cld=7 if pixels else 255)
+        archive.write()
+        run = make_run(archive, tmp_path / "out", chips=("A",), label=LabelOptions(ignore=(0,)))
+        run = replace(run, dataset=replace(run.dataset, cloud_assets={"ref_landcovernet_xx_v1_source_sentinel_2": "CLD"}))
+        (hint,) = prepare(run).hints
+        assert hint.endswith("; with cloud=mask, those without a pixel in the cloud mask are chosen last")
+        masked = prepare(replace(run, cloud="mask", output_dir=str(tmp_path / "masked")))
+        assert masked.hints == ()
+        assert list(pd.read_parquet(masked.output / "selection.parquet").query("selected")["item_id"].str[-8:]) == ["20180411", "20181011"]

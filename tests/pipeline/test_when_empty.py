@@ -39,7 +39,8 @@ class TestWhenEmpty:
         report = go(**self.keys, when_empty="drop")
         assert (report.status, report.made, report.dropped, report.failures) == (0, 1, 2, ())
         assert list(items_of(report)) == ["B"]
-        assert json.loads((report.output / "manifest.json").read_text())["counts"] == {"chips": 1, "failed": 0, "dropped": 2, "missing_frames": 0}
+        manifest = json.loads((report.output / "manifest.json").read_text())
+        assert manifest["counts"] == {"chips": 1, "failed": 0, "dropped": 2, "missing_frames": 0, "empty_frames": 0}
 
     def test_nearest(self, go):
         report = go(**self.keys, when_empty="nearest")
