@@ -44,8 +44,10 @@ def finish(prepared: Prepared, output: OutputFolder, config: Mapping[str, Any], 
         output.forget_state()  # the folder holds this very data set already: nothing is written again
         return receipts, failures, _hints(manifest, prepared.run)
     with guarded(output.path, "finish the data set"):
+        output.before_moving()
         exporter = prepared.run.exporter
         receipts = Packed(receipts_finished(exporter.finish(receipts, output.path), receipts, exporter))
+    output.after_moving(receipts)
     manifest = manifest_now()
     with guarded(output.path, "write the manifest"):
         write_json_with(output.path / MANIFEST, manifest, "samples", samples_of(receipts))

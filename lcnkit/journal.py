@@ -7,13 +7,14 @@ import logging
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from lcnkit.errors import listing
 from lcnkit.model import PackedDict, Receipt
 from lcnkit.model.href import is_url
-from lcnkit.output import STATE, guarded, manifest_samples
+from lcnkit.output import MANIFEST, STATE, guarded, manifest_samples
 from lcnkit.owner import OWNER
 from lcnkit.terminal import counted, progress
 
@@ -47,24 +48,39 @@ class OutputFolder:
             torn = file.tell() > 0 and not _ends_a_line(self._journal)
             file.write((b"\n" if torn else b"") + _line(receipt))
 
+    def before_moving(self) -> None:
+        """Note that the samples of a finished data set may lie elsewhere from now on: the manifest that is there can no longer be believed."""
+        if (self.path / MANIFEST).exists():
+            self._journal.touch()
+
+    def after_moving(self, receipts: Iterable[Receipt]) -> None:
+        """Remember where they lie, so that they need not be made again where the run ends before the next manifest is written."""
+        if (self.path / MANIFEST).exists():
+            for receipt in receipts:
+                self.record(receipt)
+
     def receipts(self) -> PackedDict[Receipt]:
         """What earlier runs finished, by chip, as far as the files are still there.
 
-        The manifest is believed, but for the length of the files. What only the journal knows is compared with its checksum:
-        the machine may have gone down before the sample was on the disk.
+        The manifest of a run that ended is believed, but for the length of the files. All else is compared with its checksum:
+        the machine may have gone down before a sample was on the disk, and a run may have been killed between moving the samples
+        of an earlier manifest and writing its own.
         """
         known: PackedDict[Receipt] = PackedDict()
-        known.update((receipt.chip_id, receipt) for receipt in _read(manifest_samples(self.path)) if _is_there(receipt, self.path))
+        finished = _read(manifest_samples(self.path))
+        if not self.unfinished:
+            known.update((receipt.chip_id, receipt) for receipt in finished if _is_there(receipt, self.path))
+            return known
         written: dict[str, list[Receipt]] = {}
-        for receipt in _read(_lines(self._journal)):
+        for receipt in chain(finished, _read(_lines(self._journal))):
             written.setdefault(receipt.chip_id, []).insert(0, receipt)
         damaged = []
         with progress(len(written), "verify") as advance:
             for chip_id, versions in written.items():
-                sound = next((receipt for receipt in versions if _is_there(receipt, self.path) and _is_sound(receipt, self.path)), None)
+                sound = next((receipt for receipt in versions if _is_there(receipt, self.path) and is_sound(receipt, self.path)), None)
                 if sound is not None:
                     known[chip_id] = sound
-                elif chip_id not in known:
+                else:
                     damaged.append(chip_id)
                 advance(sound is None)
         if damaged:
@@ -136,7 +152,7 @@ def _is_there(receipt: Receipt, folder: Path) -> bool:
         return False
 
 
-def _is_sound(receipt: Receipt, folder: Path) -> bool:
+def is_sound(receipt: Receipt, folder: Path) -> bool:
     """Whether the sample's bytes are those that were written, as far as its checksum can tell."""
     import xxhash
 

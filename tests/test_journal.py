@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import xxhash
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -206,7 +207,7 @@ def test_a_sample_that_the_journal_has_wrong_is_taken_from_the_finished_data_set
     """A retry was killed: the finished data set is still whole."""
     (tmp_path / STATE).mkdir()
     (tmp_path / "A.bin").write_bytes(b"a")
-    finished, lost = Receipt("A", "A.bin", 1, "xxh3_128:1"), Receipt("A", "A.bin", 1, "xxh3_128:2")
+    finished, lost = Receipt("A", "A.bin", 1, f"xxh3_128:{xxhash.xxh3_128_hexdigest(b'a')}"), Receipt("A", "A.bin", 1, "xxh3_128:2")
     (tmp_path / "manifest.json").write_text(json.dumps({"samples": [finished.as_dict()]}))
     output = OutputFolder(tmp_path, resumed=True)
     output.record(lost)

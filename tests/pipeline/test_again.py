@@ -33,6 +33,26 @@ class TestAgain:
         assert files_of(again.output) == files_of(go("undisturbed").output)
         assert "failures.csv" not in files_of(again.output)
 
+    @pytest.mark.parametrize(("last", "made"), [("write_json_with", 0), ("OutputFolder.after_moving", 2)])
+    def test_a_run_that_adds_a_chip_is_killed_before_its_manifest(self, archive, go, monkeypatch, last, made):
+        """Samples lie elsewhere in `items.pkl` by then than the manifest of the first run says."""
+        path = item_folder(archive, "A", 4) / "B04.tif"
+        whole = path.read_bytes()
+        path.write_bytes(whole[:150])
+        assert go().status == 3
+        path.write_bytes(whole)
+
+        def killed(*_, **__):
+            raise SystemExit
+
+        with monkeypatch.context() as patch:
+            patch.setattr(f"lcnkit.finish.{last}", killed)
+            with pytest.raises(SystemExit):
+                go()
+        again = go()
+        assert (again.status, again.made, again.kept) == (0, made, 3 - made)
+        assert files_of(again.output) == files_of(go("undisturbed").output)
+
     def test_an_interrupted_run_goes_on(self, archive, go, monkeypatch, tmp_path):
         from lcnkit.exporter.pickle import Pickle as Writer
 
