@@ -9,6 +9,7 @@ from typing import Any, overload
 
 from lcnkit.contracts import Exporter
 from lcnkit.errors import OutputError, UnknownName, did_you_mean, listing
+from lcnkit.journal import is_sound
 from lcnkit.model import Receipt, Sample
 from lcnkit.options import build
 from lcnkit.output import MANIFEST, read_manifest
@@ -75,6 +76,7 @@ class Samples(Sequence[Sample]):
         Raises:
             IndexError: There is no such position.
             KeyError: There is no such chip.
+            OutputError: Its file no longer holds it as it was written: it is gone, damaged, or another run has written there.
         """
         if isinstance(key, slice):
             return [self._read(receipt) for receipt in self._receipts[key]]
@@ -110,6 +112,13 @@ class Samples(Sequence[Sample]):
         raise ValueError(f"no chip {name!r}")
 
     def _read(self, receipt: Receipt) -> Sample:
+        # A file that another run has written meanwhile holds other chips in the same places, and would be read without a word.
+        if not is_sound(receipt, self.folder):
+            raise OutputError(
+                f"Chip {receipt.chip_id}: {self.folder / receipt.file} does not hold the sample that {MANIFEST} tells of. If a run has gone on there "
+                "since, open the data set again; if one is under way or was stopped, let it end first (python -m lcnkit retry OUTPUT). "
+                "Else the file is gone or damaged: copy it again, or make the data set again with overwrite=true."
+            )
         return self._exporter.read(receipt, self.folder)
 
     def __repr__(self) -> str:

@@ -168,3 +168,36 @@ def test_an_exporter_that_is_not_installed_here(output: Path) -> None:
     path.write_text(json.dumps(manifest))
     with pytest.raises(UnknownName, match=r"The data set was made with lcnkit-tifs 0\.3: install the package that has the exporter\.$"):
         open_dataset(output)
+
+
+def test_a_file_that_no_longer_holds_its_sample(samples: Samples, output: Path) -> None:
+    """Cut short, changed in a byte, or gone."""
+    path = output / ("items.pkl" if (output / "items.pkl").exists() else "items/B.npz")
+    whole = path.read_bytes()
+    changed = bytearray(whole)
+    changed[len(whole) // 2] ^= 1
+    for damaged in (whole[: len(whole) // 3], bytes(changed), None):
+        if damaged is None:
+            path.unlink()
+        else:
+            path.write_bytes(damaged)
+        with pytest.raises(OutputError, match=rf"Chip B: .*{path.name} does not hold the sample that manifest\.json tells of"):
+            samples["B"]
+    path.write_bytes(whole)
+    assert samples["B"].chip_id == "B"
+
+
+def test_a_run_that_went_on_since_the_data_set_was_opened(tiny: TinyArchive, make_run: Any) -> None:
+    """Chips lie in other places of `items.pkl` than before; all are of one size, so that a chip would be read as another."""
+    label = next(tiny.labels.glob("*_A/labels.tif"))
+    content = label.read_bytes()
+    label.unlink()
+    run = make_run(tiny.root, n_periods=2)
+    output = prepare(run).output
+    samples = open_dataset(output)
+    before = samples["B"].image
+    label.write_bytes(content)
+    prepare(run)
+    with pytest.raises(OutputError, match="If a run has gone on there since, open the data set again"):
+        samples["B"]
+    assert open_dataset(output)["B"].image.equals(before)
