@@ -209,7 +209,7 @@ def _expect_workers(overrides: Sequence[str], flags: Sequence[str]) -> None:
         forkserver.start()
 
 
-def _task(command: str, config: DictConfig, registry: Registry, sharing: Sharing, *, strategy_named: bool) -> int:
+def _task(command: str, config: DictConfig, registry: Registry, sharing: Sharing | None, *, strategy_named: bool) -> int:
     """One run, or one plan, in the folder that Hydra gave it; the next job of a sweep goes on after a failed one."""
     from hydra.core.hydra_config import HydraConfig
 
@@ -219,6 +219,8 @@ def _task(command: str, config: DictConfig, registry: Registry, sharing: Sharing
 
     try:
         run = replace(run_from(config, registry), output_dir=HydraConfig.get().runtime.output_dir)
+        if sharing is not None:  # as it is in a launcher's process
+            sharing.take(run.output_dir)
         log.info("%s", run_text(run, registry, strategy_named=strategy_named))
         return (make_plan if command == "plan" else carry_out)(run, _notes(config), sharing)
     except LcnkitError as error:

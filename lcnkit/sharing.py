@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from lcnkit.contracts import Backend, Pool
+from lcnkit.errors import ConfigError
 from lcnkit.options import describe
 from lcnkit.raster.plane_cache import PlaneCache
 
@@ -33,6 +34,7 @@ class Sharing:
         self._pools: list[tuple[Backend, Pool]] = []
         self._made: dict[Hashable, Any] = {}
         self._planes: Path | None = None
+        self._folders: set[str] = set()
 
     def __enter__(self) -> Sharing:
         return self
@@ -44,6 +46,19 @@ class Sharing:
     def __exit__(self, *error: Any) -> None:
         self._made.clear()
         self._stack.__exit__(*error)
+
+    def take(self, folder: str) -> None:
+        """Give a folder to the run that asks first: with ``overwrite=true`` the next one would remove what that one has just made.
+
+        Raises:
+            ConfigError: Another run has it.
+        """
+        if folder in self._folders:
+            raise ConfigError(
+                f"An earlier run of this sweep has the folder {folder}: folders are named for the overrides, but not for dataset.root, plan and "
+                "backend. Give each run a folder of its own: 'hydra.sweep.subdir=${hydra.job.num}'."
+            )
+        self._folders.add(folder)
 
     def pool(self, backend: Backend) -> Pool:
         """Workers of the backend, the same for all runs that set it up alike; they end with the block."""

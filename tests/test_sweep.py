@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from servers.files import serving_files
 
+from lcnkit import open_dataset
 from lcnkit.backend.local import Local
 from lcnkit.cli import main
 from lcnkit.testing.archives import TinyArchive
@@ -89,6 +91,19 @@ def test_a_job_that_fails_leaves_the_others_alone(archive: TinyArchive, tmp_path
     words = ("dataset=landcovernet", f"dataset.root={archive.root}", "bands=[B04],[B99],[B03]", "backend=serial", f"output_dir={tmp_path / 'sweep'}")
     assert main(["-m", *words]) == 3
     assert sorted(path.parent.name.partition(",")[0] for path in (tmp_path / "sweep").glob("*/items.pkl")) == ["bands=[B03]", "bands=[B04]"]
+
+
+def test_a_run_does_not_replace_what_another_has_made(archive: TinyArchive, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Folders are not named for the archive, whose path would be one of folders."""
+    shutil.copytree(archive.root, tmp_path / "other")
+    words = ("dataset=landcovernet", f"dataset.root={archive.root},{tmp_path / 'other'}", "bands=[B04]", "backend=serial", "overwrite=true")
+    assert main(["-m", *words, f"output_dir={tmp_path / 'sweep'}"]) == 3
+    (folder,) = [path.parent for path in (tmp_path / "sweep").glob("*/manifest.json")]
+    assert open_dataset(folder).manifest["config"]["dataset"]["root"] == str(archive.root)
+    assert "Give each run a folder of its own: 'hydra.sweep.subdir=${hydra.job.num}'" in capsys.readouterr().err
+    assert main(["-m", *words, f"output_dir={tmp_path / 'sweep'}", "hydra.sweep.subdir=${hydra.job.num}"]) == 0
+    roots = [open_dataset(tmp_path / "sweep" / number).manifest["config"]["dataset"]["root"] for number in ("0", "1")]
+    assert roots == [str(archive.root), str(tmp_path / "other")]
 
 
 def test_each_configuration_is_composed_once(archive: TinyArchive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
