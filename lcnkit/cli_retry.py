@@ -155,15 +155,19 @@ def _config_folders(hydra: Any) -> list[str]:
 
 
 def _nothing_to_do(folder: Path) -> bool:
-    """Whether the folder holds a finished data set without a failure, and no sign of a run that has not ended well."""
+    """Whether the folder holds a finished data set without a failure, all of it, and no sign of a run that has not ended well."""
+    from lcnkit.journal import OutputFolder
     from lcnkit.output import FAILURES, STATE, read_manifest
 
     try:
-        failed = read_manifest(folder)["counts"]["failed"]
+        counts: dict[str, int] = read_manifest(folder)["counts"]
+        chips, failed = counts["chips"], counts["failed"]
     except (OutputError, KeyError, TypeError):
         return False
     begun = any((folder / STATE / name).exists() for name in ("run.json", "journal.jsonl"))
-    return not failed and not begun and not (folder / FAILURES).exists()
+    if failed or begun or (folder / FAILURES).exists():
+        return False
+    return len(OutputFolder(folder, resumed=True).receipts()) == chips
 
 
 @contextmanager

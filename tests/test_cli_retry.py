@@ -82,6 +82,17 @@ def test_nothing_failed(archive: TinyArchive, lcn: Command, tmp_path: Path):
     assert {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in (tmp_path / "out").rglob("*") if path.is_file()} == before
 
 
+@pytest.mark.parametrize(("exporter", "file"), [("npz", "items/B.npz"), ("pickle", "items.pkl")])
+def test_samples_that_are_gone(archive: TinyArchive, lcn: Command, tmp_path: Path, exporter: str, file: str):
+    """Nothing failed, and something is missing all the same."""
+    assert lcn(*SET_UP, "output_dir=out", f"exporter={exporter}") == 0
+    before = tree(tmp_path / "out")
+    (tmp_path / "out" / file).unlink()
+    assert lcn("retry", "out") == 0
+    assert "nothing to do" not in lcn.err
+    assert tree(tmp_path / "out") == before
+
+
 def test_overwrite_of_the_run_is_not_done_again(archive: TinyArchive, lcn: Command, tmp_path: Path):
     raster(archive, "B").unlink()
     assert lcn(*SET_UP, "output_dir=out", "overwrite=true") == 3
