@@ -77,10 +77,12 @@ def _nothing_shown(manifest: Mapping[str, Any], run: Run) -> Iterator[str]:
 def _no_data_trained(left: Iterable[Mapping[str, Any]], manifest: Mapping[str, Any], run: Run) -> Iterator[str]:
     """A class called "No Data" that is left among the classes would be trained as one."""
     total = sum(entry["pixels"] for entry in manifest["classes"])
+    stored = {new: old for old, new in run.label.remap.items()}
     for entry in left:
-        if str(entry["name"]).lower() in _NO_DATA and entry["value"] != run.label.ignore_index:
+        value = entry["value"]
+        if str(entry["name"]).lower() in _NO_DATA and value != run.label.ignore_index:
             yield (
-                f"class {entry['value']}, {entry['name']!r}, is {entry['pixels'] / total:.1%} of the label pixels; label.ignore=[{entry['value']}] "
+                f"class {value}, {entry['name']!r}, is {entry['pixels'] / total:.1%} of the label pixels; label.ignore=[{stored.get(value, value)}] "
                 f"makes it {run.label.ignore_index}, which loss functions can skip"
             )
 
@@ -88,7 +90,7 @@ def _no_data_trained(left: Iterable[Mapping[str, Any]], manifest: Mapping[str, A
 def _class_skipped(left: Iterable[Mapping[str, Any]], manifest: Mapping[str, Any], run: Run) -> Iterator[str]:
     """A class of the label collection that has the number of ignored pixels cannot be told from them."""
     index = run.label.ignore_index
-    if run.label.remap.get(index, index) != index:
+    if index in run.label.remap.values() or run.label.remap.get(index, index) != index:
         return
     free = min([0, *(entry["value"] for entry in manifest["classes"])]) - 1
     for entry in left:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -164,6 +164,21 @@ def class_names(item: Item, asset: str) -> dict[int, str]:
             named = classes if isinstance(classes, list) else []
             names = names or {value: entry for value, entry in enumerate(named) if isinstance(entry, str)}
     return names
+
+
+def names_shown(names: Mapping[int, str], options: LabelOptions) -> dict[int, str]:
+    """Class names by the number that a model is to see, of those by stored class; classes that become one share a name, ``Woody, Crops``.
+
+    A class that is ignored keeps its name as long as no other has its number.
+    """
+    taken = {options.remap.get(value, value) for value in names if value not in options.ignore}
+    shown: dict[int, list[str]] = {}
+    for value, name in names.items():
+        if value not in options.ignore:
+            shown.setdefault(options.remap.get(value, value), []).append(name)
+        elif value not in taken:
+            shown[value] = [name]
+    return {value: ", ".join(dict.fromkeys(each)) for value, each in shown.items()}
 
 
 def _objects(value: Any) -> list[dict[str, Any]]:

@@ -12,10 +12,11 @@ from lcnkit.archive import Archive, Collection
 from lcnkit.archive.parsing import no_collector
 from lcnkit.errors import BadLabel, ConfigError, DataError, did_you_mean, listing
 from lcnkit.label_chips import ChipMaker, Entry, Made, failure_of, links_of, outline_of
+from lcnkit.label_classes import names_shown
 from lcnkit.label_links import CollectionLinks, LabelPlace, place_of
 from lcnkit.label_outlines import CollectionOutlines
 from lcnkit.model import Chip, Failure, Interval, Item, Packed
-from lcnkit.settings import Dataset
+from lcnkit.settings import Dataset, LabelOptions
 
 
 class _ChipsMade:
@@ -51,9 +52,13 @@ class LabelInfo:
     collection: str
     interval: Interval
     class_names: dict[int, str]
-    """Name by stored class, as far as the label items say."""
+    """Name by stored class, as far as the label items say; see `as_shown`."""
     about: dict[str, Any]
     """What the collection says of itself: licence, citation, DOI."""
+
+    def as_shown(self, options: LabelOptions) -> LabelInfo:
+        """The same with the names of the classes that the samples have."""
+        return replace(self, class_names=names_shown(self.class_names, options))
 
 
 @dataclass(frozen=True)

@@ -84,7 +84,7 @@ def make_plan(run: Run, output: OutputFolder, registry: Registry, sharing: Shari
         source=name,
         collection=collection,
         bands=bands,
-        labels=labels.info,
+        labels=labels.info.as_shown(run.label),
         plan=plan,
         tasks=chosen.tasks,
         chip_ids=tuple(chosen.chip_ids),

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from lcnkit.errors import BadLabel, ConfigError
-from lcnkit.label_classes import class_names, classes_of, read_classes
+from lcnkit.label_classes import class_names, classes_of, names_shown, read_classes
 from lcnkit.model import Grid, Item
 from lcnkit.settings import LabelOptions
 from lcnkit.testing.archives import write_raster
@@ -273,3 +273,19 @@ def test_no_class_names_are_no_error() -> None:
 def test_file_values_come_before_label_classes() -> None:
     both = item({"href": "a", "file:values": [{"value": [1], "summary": "Water"}]}, **{"label:classes": [{"classes": ["a", "b"]}]})
     assert class_names(both, "labels") == {1: "Water"}
+
+
+@pytest.mark.parametrize(
+    ("options", "names"),
+    [
+        ({}, {0: "No Data", 1: "Water", 2: "Woody"}),
+        ({"remap": {1: 2, 2: 1}}, {0: "No Data", 2: "Water", 1: "Woody"}),
+        ({"remap": {1: 2}}, {0: "No Data", 2: "Water, Woody"}),
+        ({"ignore": (0,)}, {0: "No Data", 1: "Water", 2: "Woody"}),
+        ({"ignore": (0,), "remap": {0: 5, 1: 0}}, {0: "Water", 2: "Woody"}),
+    ],
+    ids=["as stored", "swapped", "one", "ignored", "a number that is free"],
+)
+def test_names_follow_the_classes(options: dict[str, Any], names: dict[int, str]) -> None:
+    shown = names_shown({0: "No Data", 1: "Water", 2: "Woody"}, LabelOptions(**options))
+    assert list(shown.items()) == list(names.items())

@@ -45,6 +45,17 @@ class TestManifest:
         assert manifest["config"]["strategy"] == {"name": "season_min_cc", "max_cloud": 100.0, "compat": "none"}
         assert "output_dir" not in json.dumps(manifest["config"])
 
+    def test_classes_are_named_as_the_samples_have_them(self, go):
+        """Not as they are stored: Water and Crops change places, and Woody is one with No Data."""
+        report = go(label=LabelOptions(remap={1: 3, 3: 1, 2: 0}))
+        assert json.loads((report.output / "manifest.json").read_text())["classes"] == [
+            {"value": 0, "name": "No Data, Woody", "pixels": 24},
+            {"value": 1, "name": "Crops", "pixels": 12},
+            {"value": 3, "name": "Water", "pixels": 12},
+        ]
+        label = open_dataset(report.output)["A"].label
+        assert label.attrs["class_names"] == {"0": "No Data, Woody", "1": "Crops", "3": "Water"}
+
     def test_checksums_are_those_of_the_bytes(self, go):
         import xxhash
 
@@ -73,6 +84,8 @@ class TestHints:
         (hint,) = go().hints
         assert hint.startswith("class 0, 'No Data', is 25.0% of the label pixels; label.ignore=[0] makes it 255")
         assert go("ignored", label=LabelOptions(ignore=(0,))).hints == ()
+        (hint,) = go("renumbered", label=LabelOptions(remap={0: 9})).hints
+        assert hint.startswith("class 9, 'No Data', is 25.0% of the label pixels; label.ignore=[0] makes it 255")
 
     def test_a_class_that_ignored_pixels_share_their_number_with(self, go):
         (hint,) = go(label=LabelOptions(ignore=(0,), ignore_index=3)).hints
@@ -85,9 +98,10 @@ class TestHints:
             LabelOptions(ignore=(0,), ignore_index=7),
             LabelOptions(ignore=(0, 3), ignore_index=3),
             LabelOptions(ignore=(0,), remap={3: 4}, ignore_index=3),
+            LabelOptions(ignore=(0,), remap={3: 255}),
             LabelOptions(ignore_index=0),
         ],
-        ids=["a number of its own", "ignored", "renumbered", "no data"],
+        ids=["a number of its own", "ignored", "renumbered", "as it was told to", "no data"],
     )
     def test_no_class_shares_it(self, go, label):
         assert go(label=label).hints == ()
