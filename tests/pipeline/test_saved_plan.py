@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from tiny import CHIPS, items_of, make_run
+from tiny import CHIPS, files_of, items_of, make_run
 
 from lcnkit import open_dataset, prepare
 from lcnkit.catalog.static import Static
 from lcnkit.errors import DataError, PlanError
+from lcnkit.exporter.npz import Npz
+from lcnkit.exporter.pickle import Pickle
 from lcnkit.strategy.midpoint import Midpoint
 from lcnkit.testing.archives import TinyArchive
 
@@ -39,6 +41,18 @@ class TestPlan:
         image = items_of(again)["C"]
         assert image.values[0, 0, 0, 0] == 1200
         assert image.missing.values.tolist() == [False, True]
+
+    @pytest.mark.parametrize("exporter", [Pickle(), Npz()], ids=["pickle", "npz"])
+    def test_a_plan_that_lost_a_chip_since(self, go, tmp_path, exporter):
+        """What is left is what a run of that plan alone leaves, also for who reads the folder without its manifest."""
+        plan = tmp_path / "mine.parquet"
+        table = pd.read_parquet(go("first").output / "selection.parquet")
+        table.to_parquet(plan)
+        go("out", plan=str(plan), exporter=exporter)
+        table[table["chip_id"] != "B"].to_parquet(plan)
+        again = go("out", plan=str(plan), exporter=exporter)
+        assert (again.status, again.made, again.kept) == (0, 0, 2)
+        assert files_of(again.output) == files_of(go("alone", plan=str(plan), exporter=exporter).output)
 
     def test_a_plan_of_another_archive(self, go, tmp_path):
         other = TinyArchive(tmp_path / "other", size=4)
