@@ -12,7 +12,7 @@ from lcnkit.errors import OutputError, UnknownName, did_you_mean, listing
 from lcnkit.journal import is_sound
 from lcnkit.model import Receipt, Sample
 from lcnkit.options import build
-from lcnkit.output import MANIFEST, read_manifest
+from lcnkit.output import FAILURES, MANIFEST, read_manifest
 from lcnkit.plugins import load_registry
 from lcnkit.terminal import counted
 
@@ -125,7 +125,7 @@ class Samples(Sequence[Sample]):
         say, config = self.manifest, self.manifest["config"]
         seen = [entry for entry in say["classes"] if entry["pixels"] and entry["value"] != config["label"]["ignore_index"]]
         periods = counted(len(say["periods"]), "period")
-        lacking = say["counts"]["missing_frames"]
+        lacking, failed, dropped = (say["counts"][name] for name in ("missing_frames", "failed", "dropped"))
         rows = {
             "image": f"{' or '.join(say['shapes'][:3]) or 'none'}{' or others' * (len(say['shapes']) > 3)} (time, band, y, x)",
             **{name: f"{listing(source['bands'])} of {source['collection']}" for name, source in say["sources"].items()},
@@ -138,6 +138,10 @@ class Samples(Sequence[Sample]):
             rows["missing"] = f"{counted(lacking, 'frame')} without an acquisition"
         if empty := say["counts"].get("empty_frames", 0):  # data sets of before do not say it
             rows["empty"] = f"{counted(empty, 'frame')} whose acquisition has no valid pixel in the chip"
+        if failed:
+            rows["failed"] = f"{counted(failed, 'chip')}, see {FAILURES}"
+        if dropped:
+            rows["dropped"] = f"{counted(dropped, 'chip')} (when_empty=drop)"
         width = max(map(len, rows))
         return "\n".join(
             [f"<lcnkit.Samples: {counted(len(self), 'chip')} in {self.folder}>", *(f"  {name:<{width}}  {text}" for name, text in rows.items())]

@@ -112,6 +112,18 @@ def test_its_repr_counts_what_is_missing_and_not_what_is_ignored(tmp_path: Path,
     assert text.endswith("  missing     2 frames without an acquisition")
 
 
+def test_its_repr_counts_the_chips_that_are_not_there(tmp_path: Path, make_run: Any) -> None:
+    archive = TinyArchive(tmp_path / "archive", size=2)
+    for name, month in (("A", 1), ("A", 9), ("B", 1), ("B", 9), ("C", 1)):
+        if name not in archive.grids:
+            archive.chip(name)
+        archive.item(name, f"2018-{month:02d}-01")
+    next(archive.root.rglob("*_B_20180101/B04.tif")).unlink()
+    text = repr(open_dataset(prepare(make_run(archive.write(), n_periods=2, when_empty="drop")).output))
+    assert "1 chip in" in text
+    assert text.endswith("\n  failed      1 chip, see failures.csv\n  dropped     1 chip (when_empty=drop)")
+
+
 def test_a_folder_without_a_finished_data_set(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"holds no finished data set: it has no manifest\.json"):
         open_dataset(tmp_path)
