@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from lcnkit.candidates import COLUMNS
 from lcnkit.errors import PlanError, listing
+from lcnkit.model import Interval
 from lcnkit.output import SELECTION, guarded, whole_file
 from lcnkit.selection import Shape
 
@@ -175,6 +177,15 @@ class SavedPlan:
         with self._reading():
             every = (batch["chip_id"].to_pylist() for batch in self._file.iter_batches(_ROWS_READ, columns=["chip_id"], use_threads=False))
             return tuple(dict.fromkeys(str(chip_id) for some in every for chip_id in some if chip_id is not None))
+
+    @cached_property
+    def interval(self) -> Interval | None:
+        """The days that were planned; ``None`` where no candidate tells."""
+        first = next(self._tables())
+        if not len(first) or first[["interval_start", "interval_end"]].iloc[0].isna().any():
+            return None
+        start, end = first["interval_start"].iloc[0], first["interval_end"].iloc[0]
+        return Interval(start.date(), end.date() - timedelta(days=1))
 
     def parts(self) -> Iterator[pd.DataFrame]:
         """The candidates, some thousand after the other; at least one table.

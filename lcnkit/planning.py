@@ -63,7 +63,7 @@ def make_plan(run: Run, output: OutputFolder, registry: Registry, sharing: Shari
         pixels: They will be read next: workers may be started while the plan is made.
     """
     pool = sharing.pool(run.backend) if pixels and not output.resumed else None
-    run = _with_data(run)
+    run = _as_planned(_with_data(run))
     labels = sharing.once(
         ("labels", key_of(run.dataset, run.chips, run.interval)), lambda: read_labels(_root(run), run.dataset, run.chips, run.interval)
     )
@@ -215,6 +215,14 @@ def _with_data(run: Run) -> Run:
         if getattr(catalog, "endpoint", "no such option") is None:
             catalog = replace(catalog, endpoint=run.dataset.endpoint)
     return replace(run, dataset=replace(run.dataset, root=root), sources=(replace(run.source, catalog=catalog),))
+
+
+def _as_planned(run: Run) -> Run:
+    """The run with the interval of its saved plan, which its periods are parts of and its missing frames are dated by."""
+    if run.plan is None:
+        return run
+    interval = SavedPlan(Path(run.plan), Shape(by_period=True, n_frames=None)).interval
+    return run if interval is None else replace(run, interval=interval)
 
 
 def _root(run: Run) -> str:

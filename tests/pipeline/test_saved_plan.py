@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import pandas as pd
@@ -16,6 +17,7 @@ from lcnkit.catalog.static import Static
 from lcnkit.errors import DataError, PlanError
 from lcnkit.exporter.npz import Npz
 from lcnkit.exporter.pickle import Pickle
+from lcnkit.model import Interval
 from lcnkit.strategy.midpoint import Midpoint
 from lcnkit.testing.archives import TinyArchive
 
@@ -41,6 +43,16 @@ class TestPlan:
         image = items_of(again)["C"]
         assert image.values[0, 0, 0, 0] == 1200
         assert image.missing.values.tolist() == [False, True]
+
+    @pytest.mark.parametrize("interval", [None, Interval(date(2018, 1, 1), date(2018, 2, 28))], ids=["none", "another"])
+    def test_a_plan_of_other_days(self, go, interval):
+        """As with the number of periods, those of the plan count: missing frames are dated by them, and the manifest tells of them."""
+        first = go(interval=Interval(date(2018, 3, 1), date(2018, 9, 30)), n_periods=3)
+        again = go("again", plan=str(first.output / "selection.parquet"), interval=interval)
+        assert items_of(first)["A"].missing.values.tolist() == [False, True, False]
+        assert (again.output / "items.pkl").read_bytes() == (first.output / "items.pkl").read_bytes()
+        told = [{key: open_dataset(report.output).manifest[key] for key in ("interval", "periods")} for report in (first, again)]
+        assert told[0] == told[1]
 
     @pytest.mark.parametrize("exporter", [Pickle(), Npz()], ids=["pickle", "npz"])
     def test_a_plan_that_lost_a_chip_since(self, go, tmp_path, exporter):
