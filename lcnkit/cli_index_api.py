@@ -100,7 +100,7 @@ def _finder(asked: argparse.Namespace) -> Finder:
 def _written(finder: Finder, names: list[str], bbox: tuple[float, ...] | None, when: str | None, writer: Writer) -> list[str]:
     from pystac_client.item_search import ItemSearch
 
-    from lcnkit.catalog.api_search import self_href
+    from lcnkit.catalog.api_search import Counted, self_href
     from lcnkit.index.search import write_pages
     from lcnkit.terminal import progress
 
@@ -108,11 +108,13 @@ def _written(finder: Finder, names: list[str], bbox: tuple[float, ...] | None, w
     url, method = landing.search
     order = ["+properties.datetime", "+id"] if landing.conforms("item-search#sort") else None
     search = ItemSearch(url, method=method, stac_io=link, limit=_PAGE, collections=names, bbox=bbox, datetime=when, sortby=order)
-    pages: Iterator[dict[str, Any]] = link.get_pages(url, method, search.get_parameters())
+    count = Counted()
+    pages: Iterator[dict[str, Any]] = count.of(link.get_pages(url, method, search.get_parameters()))
     first = next(pages, {})
     matched = first.get("numberMatched")
     with progress(matched if isinstance(matched, int) else 0, "items") as advance:
-        return write_pages(chain([first], pages), lambda item: self_href(item, link), writer, advance)
+        problems = write_pages(chain([first], pages), lambda item: self_href(item, link), writer, advance)
+    return [*problems, *([count.lacking] if count.lacking else [])]
 
 
 def _bbox(text: str) -> tuple[float, ...]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from servers.proxy import Proxy
 from servers.rustac import serving_items
 
 from lcnkit.cli import main
@@ -123,6 +124,21 @@ def test_a_search_of_an_api(tiny, tmp_path, capsys):
         status, _, err = run(capsys, url, "--collection", "nothing_like_it", "--output", output)
         assert (status, err.count("\n")) == (1, 1)
         assert run(capsys, url, "--collection", SOURCE, "--bbox", "1,2,3", "--output", output)[2].count("no box") == 1
+
+
+def test_a_search_whose_answer_lacks_items_says_so(tiny, tmp_path, capsys):
+    """No link to the next page, as some servers forget it."""
+
+    def rewrite(body: bytes) -> bytes:
+        return body.replace(b'"links":[', b'"numberMatched":12,"links":[') if b'"FeatureCollection"' in body else body
+
+    items = [json.loads(path.read_text()) for path in sorted((tiny.root / SOURCE).glob("*/stac.json"))]
+    with serving_items(items, tmp_path) as target, Proxy(target, rewrite=rewrite).running() as proxy:
+        status, out, _ = run(capsys, proxy.url, "--collection", SOURCE, "--output", tmp_path / "found.parquet")
+    assert status == 0
+    assert out.startswith("9 items")
+    assert "1 problem" in out
+    assert "The API says that 12 items match, and gave 9" in out
 
 
 @pytest.mark.parametrize(("number", "status", "word"), [(signal.SIGINT, 130, "Interrupted"), (signal.SIGTERM, 143, "Terminated")])

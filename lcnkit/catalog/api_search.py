@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import cached_property
@@ -135,8 +135,10 @@ class Finder:
             futures = {pool.submit(self._search, question, page_size): question for question in waiting}
             try:
                 for future in as_completed(list(futures)):
-                    found = future.result()
-                    self.store.keep(key_of(futures.pop(future)), list(found), list(found.items()))
+                    found, is_whole = future.result()
+                    question = futures.pop(future)
+                    # Of an answer that lacks something only the items are kept, for workers: the next run asks again.
+                    self.store.keep(key_of(question) if is_whole else None, list(found), list(found.items()))
                     advance(False)
                     yield found
                     del future, found
@@ -156,7 +158,8 @@ class Finder:
         items = self.store.items(hrefs)
         return {href: items[href] for href in hrefs} if len(items) == len(hrefs) else None
 
-    def _search(self, question: Mapping[str, Any], page_size: int) -> dict[str, Document]:
+    def _search(self, question: Mapping[str, Any], page_size: int) -> tuple[dict[str, Document], bool]:
+        """The items by self link, and whether they are all that the API says there are."""
         from pystac_client.item_search import ItemSearch
 
         url, method = self.landing.search
@@ -173,14 +176,17 @@ class Finder:
             sortby=list(_ORDER) if self.landing.conforms("item-search#sort") else None,
         )
         found: dict[str, Document] = {}
-        for page in self._pages(url, method, search.get_parameters()):
+        count = Counted()
+        for page in count.of(self._pages(url, method, search.get_parameters())):
             if self.link.stopped.is_set():
                 raise DataError("The search was stopped.")
             before = len(found)
             found.update({self_href(item, self.link): item for item in page.get("features") or () if isinstance(item, Mapping)})
             if page.get("features") and len(found) == before:
                 raise DataError(f"The API {scrub(self.link.access.url)} gives the same page of items again and again; try another catalog.page_size.")
-        return found
+        if count.lacking:
+            log.warning("%s. Candidates may be missing; try another catalog.page_size.", count.lacking)
+        return found, not count.lacking
 
     def _pages(self, url: str, method: str, parameters: dict[str, Any] | None = None) -> Iterator[dict[str, Any]]:
         yield from self.link.get_pages(url, method, parameters or {})
@@ -188,6 +194,30 @@ class Finder:
     def _collections(self, name: str | None = None) -> str:
         every = f"{self.link.access.url}/collections"
         return f"{every}/{quote(name, safe='')}" if name else every
+
+
+class Counted:
+    """Pages of an answer, with the number of their items held against what the API says there are."""
+
+    def __init__(self) -> None:
+        self._came, self._matched = 0, 0
+
+    def of(self, pages: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        """The same pages, counted as they come."""
+        for page in pages:
+            self._came += len(page.get("features") or ())
+            context = page.get("context")  # where the number stood before STAC API 1.0.0
+            for said in (page.get("numberMatched"), context.get("matched") if isinstance(context, Mapping) else None):
+                self._matched = max(self._matched, said) if isinstance(said, int) else self._matched
+            yield page
+
+    @property
+    def lacking(self) -> str:
+        """What is lacking, once all pages have come; ``""`` where nothing is, or the API does not say how many there are.
+
+        A server that gives fewer items than it was asked for must link to the next page, and some do not; a page without an item ends the answer.
+        """
+        return f"The API says that {self._matched} items match, and gave {self._came}" if self._came < self._matched else ""
 
 
 def self_href(item: Mapping[str, Any], link: Connection) -> str:

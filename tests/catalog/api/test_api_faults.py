@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -168,6 +170,35 @@ def test_an_api_that_cannot_be_searched(was: bytes, becomes: bytes, said: str, b
     proxy = Proxy(rewrite=lambda body: body.replace(was, becomes))
     with behind_proxy(proxy), pytest.raises(DataError, match=f"{said}.*conformance class item-search.*catalog=static"):
         search(Api(url=proxy.url), slovenia)
+
+
+def changed(key: str, change: Callable[[dict[str, Any]], object]) -> Callable[[bytes], bytes]:
+    """Changes the documents that have this key."""
+
+    def rewrite(body: bytes) -> bytes:
+        if f'"{key}"'.encode() not in body:
+            return body
+        document = json.loads(body)
+        change(document)
+        return json.dumps(document).encode()
+
+    return rewrite
+
+
+@pytest.mark.parametrize("said", [{"numberMatched": 324}, {"context": {"matched": 324}}], ids=str)
+def test_an_answer_that_lacks_items_is_told_and_asked_for_again(
+    said: dict[str, Any], behind_proxy: Any, slovenia: Path, healthy: pd.DataFrame, caplog: pytest.LogCaptureFixture
+) -> None:
+    """No link to the next page, as some servers forget it."""
+    proxy = Proxy(rewrite=changed("features", lambda page: page.update({"links": [], **said})))
+    with behind_proxy(proxy):
+        for _ in range(2):
+            caplog.clear()
+            search(Api(url=proxy.url, page_size=100), slovenia)
+            assert "The API says that 324 items match, and gave 100. Candidates may be missing; try another catalog.page_size." in caplog.messages
+        caplog.clear()
+        pd.testing.assert_frame_equal(search(Api(url=proxy.url, page_size=500), slovenia), healthy)
+    assert not caplog.messages
 
 
 @pytest.mark.parametrize("status", [301, 302, 303])
