@@ -47,7 +47,7 @@ class Landing:
         Raises:
             DataError: The API cannot be searched.
         """
-        found = {str(link.get("method", "GET")).upper(): str(link["href"]) for link in self._links("search") if link.get("href")}
+        found = {str(link.get("method") or "GET").upper(): str(link["href"]) for link in self._links("search") if link.get("href")}
         if not found or not self.conforms("item-search"):
             raise DataError(
                 f"{scrub(self.url)} has no item search: it is {self._kind()}. It needs a link rel=search and the conformance class item-search. "

@@ -201,6 +201,22 @@ def test_an_answer_that_lacks_items_is_told_and_asked_for_again(
     assert not caplog.messages
 
 
+def test_an_answer_with_a_nan(behind_proxy: Any, slovenia: Path, healthy: pd.DataFrame) -> None:
+    """No JSON by the letter, but Python writes it."""
+    proxy = Proxy(rewrite=changed("features", lambda page: page["features"][0]["properties"].update({"view:off_nadir": float("nan")})))
+    with behind_proxy(proxy):
+        pd.testing.assert_frame_equal(search(Api(url=proxy.url), slovenia), healthy)
+
+
+def test_a_search_link_whose_method_is_null() -> None:
+    """As servers write it that leave nothing out; GET is meant."""
+    from lcnkit.catalog.api_search import Landing
+
+    links = [{"rel": "search", "href": "https://host/search", "method": None}]
+    landing = Landing("https://host", {"links": links, "conformsTo": ["https://api.stacspec.org/v1.0.0/item-search"]})
+    assert landing.search == ("https://host/search", "GET")
+
+
 @pytest.mark.parametrize("status", [301, 302, 303])
 def test_a_redirect_that_would_lose_the_search(status: int, slovenia_api: str, behind_proxy: Any, slovenia: Path) -> None:
     """POST becomes GET on the way, and the answer would be any items at all; GET may follow."""
