@@ -105,7 +105,10 @@ def read_raster(href: str, read: Callable[[Any], T], opener: Opener | None = Non
 def read_bytes(content: bytes, read: Callable[[Any], T]) -> T:
     """The same of a file that is there as bytes."""
     import rasterio
+    from rasterio.errors import RasterioIOError
 
+    if not content:  # rasterio would take it for a file to be written
+        raise RasterioIOError("it is empty")
     with rasterio.MemoryFile(content) as file, file.open() as dataset:
         return read(dataset)
 

@@ -87,6 +87,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 def files(tmp_path: Path) -> Iterator[str]:
     write_raster(tmp_path / "files" / "B04.tif", np.arange(64 * 64, dtype="uint16").reshape(64, 64), GRID)
     (tmp_path / "files" / "text.tif").write_text("no raster" * 1000)
+    (tmp_path / "files" / "empty.tif").write_bytes(b"")
     with serving_files(tmp_path / "files") as url:
         yield url
 
@@ -151,9 +152,11 @@ def test_files_on_a_disk_are_there_or_not(reader: Reader, tmp_path: Path, chip_o
 
 
 @pytest.mark.usefixtures("impatient")
-def test_what_is_no_raster_stays_none(files: str, chip_on: Callable[..., Chip], item_of: Callable[..., Item]) -> None:
-    with pytest.raises(UnreadableAsset) as raised:
-        Auto().read(chip_on(GRID), [item_of(GRID, B04=f"{files}/text.tif")], ["B04"])
+@pytest.mark.parametrize("reader", READERS[:2], ids=["auto", "rasterio"])
+@pytest.mark.parametrize("name", ["text.tif", "empty.tif"])
+def test_what_is_no_raster_stays_none(name: str, reader: Reader, files: str, chip_on: Callable[..., Chip], item_of: Callable[..., Item]) -> None:
+    with pytest.raises(UnreadableAsset, match=name) as raised:
+        reader.read(chip_on(GRID), [item_of(GRID, B04=f"{files}/{name}")], ["B04"])
     assert not isinstance(raised.value, UnreachableAsset)
 
 
