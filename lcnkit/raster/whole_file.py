@@ -114,7 +114,7 @@ def _fetched(href: str, asked: int) -> bytes | None:
         if len(part.content) == part.size:
             return part.content
         rest = fetch(href, pool(), (len(part.content), part.size))
-        if (rest.start, rest.size) == (len(part.content), part.size):
+        if (rest.start, rest.start + len(rest.content), rest.size) == (len(part.content), part.size, part.size):
             return part.content + rest.content
     except CutShortError:  # a server (or what is between) that counts wrongly in parts may not do so with all
         pass

@@ -237,3 +237,12 @@ def test_connections_are_kept(folder: Path, chip_on: Callable[[Grid], Chip], ite
         for _ in range(5):
             assert whole_file.whole_file(f"{url}/a.tif", GRID, "B04") == (folder / "a.tif").read_bytes()
     assert len(opened) == 1
+
+
+@READERS
+def test_a_server_that_gives_less_than_it_is_asked_for(reader: Any, folder: Path, chip_on: Callable[..., Chip], item_of: Callable[..., Item]) -> None:
+    """And says so, as it may: two parts are not the whole file then."""
+    write_raster(folder / "B04.tif", PIXELS, GRID)
+    with serving_files(folder, most=10_000) as url:
+        image = reader.read(chip_on(GRID), [item_of(GRID, B04=f"{url}/B04.tif")], ["B04"])
+    np.testing.assert_array_equal(image.values[0, 0], PIXELS)

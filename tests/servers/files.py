@@ -13,9 +13,9 @@ from servers.loopback import Quiet, serving
 
 @contextmanager
 def serving_files(
-    folder: Path, seen: list[tuple[str, dict[str, str]]] | None = None, allows: Callable[[str], bool] = lambda path: True
+    folder: Path, seen: list[tuple[str, dict[str, str]]] | None = None, allows: Callable[[str], bool] = lambda path: True, most: int | None = None
 ) -> Iterator[str]:
-    """The address under which ``folder`` is served; ``seen`` collects paths (with query) and headers."""
+    """The address under which ``folder`` is served; ``seen`` collects paths (with query) and headers. A part has ``most`` bytes at most."""
 
     class Handler(Quiet):
         def do_GET(self) -> None:
@@ -31,6 +31,7 @@ def serving_files(
             if asked is None:
                 return self._answer(200, whole, {"Accept-Ranges": "bytes"})
             first, last = int(asked[1]), min(int(asked[2] or len(whole) - 1), len(whole) - 1)
+            last = last if most is None else min(last, first + most - 1)
             if first >= len(whole):
                 return self._answer(416, b"", {"Content-Range": f"bytes */{len(whole)}"})
             return self._answer(206, whole[first : last + 1], {"Accept-Ranges": "bytes", "Content-Range": f"bytes {first}-{last}/{len(whole)}"})
