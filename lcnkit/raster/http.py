@@ -61,6 +61,10 @@ class CutShortError(NoAnswerError):
     """A part has another length than the server says of it."""
 
 
+class ChangedError(NoAnswerError):
+    """A part is not of the file that those before it were of: there is another one at its address."""
+
+
 @dataclass(frozen=True)
 class Part:
     """Some of a file's bytes."""
@@ -69,6 +73,8 @@ class Part:
     content: bytes
     size: int
     """Of the whole file."""
+    version: str = ""
+    """Another one once the file has changed, as the server tells it (``ETag``, else ``Last-Modified``); ``""`` where it does not."""
 
 
 def is_passing(status: int) -> bool:
@@ -124,13 +130,14 @@ def _part(answer: requests.Response | Answer, span: tuple[int, int] | None, unti
     if announced.isdigit() and int(announced) > MOST_BYTES:
         raise RefusedError(f"the server gives {int(announced) >> 20} MB in one piece{', and no part of it' if span else ''}")
     content = body(answer, until)
+    version = answer.headers.get("ETag") or answer.headers.get("Last-Modified", "")
     place = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+)", answer.headers.get("Content-Range", "").strip())
     if status != 206 or place is None:
-        return Part(0, content, len(content))
+        return Part(0, content, len(content), version)
     start, last, size = (int(number) for number in place.groups())
     if len(content) != last - start + 1:
         raise CutShortError(f"{len(content)} bytes came where {last - start + 1} were announced")
-    return Part(start, content, size)
+    return Part(start, content, size, version)
 
 
 def body(answer: requests.Response | Answer, until: float, most: int = MOST_BYTES) -> bytes:

@@ -6,7 +6,7 @@ import threading
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
-from lcnkit.raster.http import HttpError, Part, fetch
+from lcnkit.raster.http import ChangedError, HttpError, Part, fetch
 
 if TYPE_CHECKING:
     import requests
@@ -68,6 +68,8 @@ class RemoteFile:
             return None
         try:
             part = fetch(self.href, self._session, (start, min(end, known.size) if known else end))
+            if known is not None and (part.size, part.version) != (known.size, known.version):
+                raise ChangedError("the file was changed while it was read")
         except HttpError as error:
             self.error = error
             return None

@@ -63,7 +63,7 @@ def read_scene(asset: Asset, grid: Grid) -> Plane | None:
     Raises:
         UnreachableAsset: The server did not answer, or not well.
     """
-    from lcnkit.raster.http import CutShortError
+    from lcnkit.raster.http import ChangedError, CutShortError
 
     if asset.opener is None and not is_plain_url(asset.href):
         return None
@@ -74,7 +74,7 @@ def read_scene(asset: Asset, grid: Grid) -> Plane | None:
         if scene is None or corner is None or not _holds(scene.about.grid.shape, corner, grid.shape):
             return None
         values = _window(scene.about.layout, corner, grid.shape, lambda numbers: scenes.blocks(scene, numbers))
-    except (Damaged, CutShortError):  # GDAL says what is wrong, or has another way
+    except (Damaged, CutShortError, ChangedError):  # GDAL says what is wrong, or has another way
         scenes.forget(asset)
         return None
     except OSError as error:

@@ -114,7 +114,8 @@ def _fetched(href: str, asked: int) -> bytes | None:
         if len(part.content) == part.size:
             return part.content
         rest = fetch(href, pool(), (len(part.content), part.size))
-        if (rest.start, rest.start + len(rest.content), rest.size) == (len(part.content), part.size, part.size):
+        is_rest = (rest.start, rest.start + len(rest.content)) == (len(part.content), part.size)
+        if is_rest and (rest.size, rest.version) == (part.size, part.version):
             return part.content + rest.content
     except CutShortError:  # a server (or what is between) that counts wrongly in parts may not do so with all
         pass

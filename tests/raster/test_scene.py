@@ -226,3 +226,16 @@ def test_a_server_that_is_away_is_told_apart_and_asked_again_later(tmp_path: Pat
         proxy.faults = lambda number: TRUNCATED
         scene._known.cache_clear()
         assert read_scene(asset(f"{proxy.url}/scene.tif"), grid) is None
+
+
+def test_a_scene_that_is_replaced_meanwhile_is_not_read_with_the_old_header(tmp_path: Path, url: str) -> None:
+    """Its pixels lie elsewhere now, behind a header of the same size, and no block's bytes could tell."""
+    path = tmp_path / "scene.tif"
+    profile = {"tiled": True, "blockxsize": 64, "blockysize": 64}
+    write_raster(path, pixels(), WHOLE, **profile)
+    first, second = part(0, 0, (50, 50)), part(200, 300, (50, 50))
+    same(read_scene(asset(f"{url}/scene.tif"), first), gdals(path, first))
+    write_raster(path, pixels(), part(-10, -10, WHOLE.shape), **profile)
+    assert read_scene(asset(f"{url}/scene.tif"), second) is None  # GDAL's, which looks at the header
+    for grid in (second, first):
+        same(read_scene(asset(f"{url}/scene.tif"), grid), gdals(path, grid))

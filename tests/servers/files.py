@@ -27,14 +27,15 @@ def serving_files(
             if not path.is_file():
                 return self._answer(404, b"", {})
             whole = path.read_bytes()
+            tag = {"Accept-Ranges": "bytes", "ETag": f'"{path.stat().st_mtime_ns:x}-{len(whole):x}"'}
             asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
             if asked is None:
-                return self._answer(200, whole, {"Accept-Ranges": "bytes"})
+                return self._answer(200, whole, tag)
             first, last = int(asked[1]), min(int(asked[2] or len(whole) - 1), len(whole) - 1)
             last = last if most is None else min(last, first + most - 1)
             if first >= len(whole):
                 return self._answer(416, b"", {"Content-Range": f"bytes */{len(whole)}"})
-            return self._answer(206, whole[first : last + 1], {"Accept-Ranges": "bytes", "Content-Range": f"bytes {first}-{last}/{len(whole)}"})
+            return self._answer(206, whole[first : last + 1], {**tag, "Content-Range": f"bytes {first}-{last}/{len(whole)}"})
 
         do_HEAD = do_GET  # noqa: N815
 
