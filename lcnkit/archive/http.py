@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 _TIMEOUT_S = (10.0, 60.0)
 # Waits double from the first on; a server that names a time is obeyed up to the longest.
 _ATTEMPTS, _FIRST_WAIT_S, _LONGEST_WAIT_S = 4, 0.3, 30.0
-_PASSING = (408, 429, 500, 502, 503, 504)
 # Requests under way at once, and answers kept until their turn comes.
 _THREADS, _AHEAD = 16, 64
 # After so many files in a row that no attempt could get, the server is taken to be down: one attempt each.
@@ -99,6 +98,8 @@ def _get(url: str) -> bytes:
     """One attempt."""
     import requests
 
+    from lcnkit.raster.http import is_passing, named_wait
+
     try:
         response = _session(os.getpid()).get(url, timeout=_TIMEOUT_S)
     except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema, requests.exceptions.SSLError) as error:
@@ -110,15 +111,11 @@ def _get(url: str) -> bytes:
         raise FileNotFoundError(2, answer)
     if response.status_code in (401, 403):
         raise PermissionError(13, answer)
-    if response.status_code in _PASSING:
-        raise _PassingError(answer, _named_wait(response.headers.get("Retry-After", "")))
+    if is_passing(response.status_code):
+        raise _PassingError(answer, named_wait(response.headers))
     if not response.ok:
         raise OSError(answer)
     return response.content
-
-
-def _named_wait(text: str) -> float | None:
-    return float(text) if re.fullmatch(r"\d+(\.\d+)?", text.strip()) else None
 
 
 def _cause(error: BaseException) -> str:

@@ -23,7 +23,6 @@ _TIMEOUT_S = (10.0, 60.0)
 _CHUNK = 1 << 20
 # Waits double from the first on.
 _ATTEMPTS, _FIRST_WAIT_S = 4, 0.5
-_PASSING = (408, 429, 500, 502, 503, 504)
 _WHY = {401: "it wants an account", 403: "it may not be read by everybody; only public files can be", 404: "there is no such file"}
 
 
@@ -136,9 +135,11 @@ def _renew(copy: Path, address: str) -> None:
 
 def _refusal(answer: Any) -> Exception:
     """What an answer says, in plain words; S3 gives its reason as a code in XML."""
+    from lcnkit.raster.http import is_passing
+
     status, code = answer.status_code, re.search(r"<Code>(\w+)</Code>", answer.text[:2000])
     said = f"HTTP {status}{f' {code[1]}' if code else ''}"
-    if status in _PASSING:
+    if is_passing(status):
         return _PassingError(said)
     if code and code[1] == "NoSuchBucket":
         return OSError(f"there is no such bucket ({said})")

@@ -174,6 +174,27 @@ class TestTrouble:
         assert not [item for _, item in items if isinstance(item, str)]
         assert set(asked.values()) == {3} or max(asked.values()) >= 3
 
+    @pytest.mark.parametrize("status", [429, 520])
+    def test_a_time_is_waited_for_that_the_server_names_as_a_date(self, stac, status, monkeypatch):
+        """By the server's own clock. 520 and the like are those of content delivery networks."""
+        asked, waited = [], []
+        monkeypatch.setattr(archive_http.time, "sleep", waited.append)
+
+        class Busy(Quiet):
+            def do_GET(self):
+                asked.append(self.path)
+                content = (stac / "catalog.json").read_bytes() if len(asked) > 1 else b""
+                self.send_response_only(200 if content else status)
+                self.send_header("Date", "Mon, 30 Nov 2026 04:00:00 GMT")
+                self.send_header("Retry-After", "Mon, 30 Nov 2026 04:00:07 GMT")
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
+
+        with serving(Busy) as url:
+            assert Http().read(f"{url}/catalog.json") == (stac / "catalog.json").read_bytes()
+        assert waited == [7.0]
+
     def test_item_that_vanished_since_the_plan(self, url, stac):
         found = search(url)
         (stac / found["item_href"][0]).unlink()
