@@ -148,6 +148,7 @@ _MESSAGES_KEPT = 10
 def quiet() -> Iterator[None]:
     """Leave out what Dask says and keeps of its own doings: what goes wrong in a task reaches us as its outcome."""
     import dask
+    import distributed  # noqa: F401  # brings its settings along: of those that come while one is set, none would be left afterwards
 
     logger = logging.getLogger("distributed")
     level = logger.level

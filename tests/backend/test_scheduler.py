@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -70,6 +72,21 @@ def test_workers_are_set_up_also_those_that_join_later_and_mind_ctrl_c(tmp_path:
             time.sleep(0.2)
         loaded = pool.client.run(state)  # type: ignore[attr-defined]
         assert list(loaded.values()) == [(True, True)] * 2
+
+
+def test_what_dask_is_told_for_a_run_leaves_its_own_settings_there() -> None:
+    """The next run in a notebook, or of a sweep, needs them. In another process, since Dask's cluster parts are loaded in this one."""
+    lines = (
+        "from lcnkit.backend.dask_backend import quiet",
+        "with quiet():",
+        "    import distributed",
+        "import dask",
+        "print(dask.config.get('distributed.client'), dask.config.get('distributed.admin.low-level-log-length'))",
+    )
+    done = subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "direct-to-workers" in done.stdout
+    assert done.stdout.split()[-1] != "10"
 
 
 def test_needs_to_know_where_the_scheduler_is() -> None:
