@@ -57,9 +57,12 @@ class ItemFile:
         missing = [name for name in ("id", self.geometry) if name not in self.schema.names]
         if missing:
             raise DataError(f"{path} is no stac-geoparquet file: it lacks the columns {listing(missing)}; it has {listing(self.schema.names)}.")
-        encoding = self._geo.get("columns", {}).get(self.geometry, {}).get("encoding", "WKB")
+        about = self._geo.get("columns", {}).get(self.geometry, {})
+        encoding, crs = about.get("encoding", "WKB"), about.get("crs")
         if encoding != "WKB":
             raise DataError(f"{path} holds geometries as {encoding!r}; only WKB can be read. Write it again with WKB.")
+        if isinstance(crs, dict) and crs.get("type") == "ProjectedCRS":
+            raise DataError(f"{path} holds footprints in {crs.get('name')!r}; stac-geoparquet has them in longitude and latitude. Write it again so.")
 
     @property
     def notes(self) -> dict[str, Any] | None:

@@ -200,6 +200,16 @@ class TestFilesOfOthers:
         with pytest.raises(DataError, match="lacks the columns id, geometry; it has a"):
             Geoparquet(path=str(tmp_path / "x.parquet")).find_collection(None)
 
+    def test_footprints_in_another_crs_are_refused(self, tmp_path):
+        """As geopandas writes a table that was brought to UTM: nothing would lie where the chips are."""
+        file = tmp_path / "items.parquet"
+        about = {"encoding": "WKB", "geometry_types": ["Polygon"], "crs": {"type": "ProjectedCRS", "name": "WGS 84 / UTM zone 33N"}}
+        geo = {"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": about}}
+        table = pa.table({"id": ["a"], "geometry": [shapely.to_wkb(shapely.box(500_000, 5_000_000, 510_000, 5_010_000))]})
+        pq.write_table(table.replace_schema_metadata({"geo": json.dumps(geo)}), file)
+        with pytest.raises(DataError, match="holds footprints in 'WGS 84 / UTM zone 33N'; stac-geoparquet has them in longitude and latitude"):
+            Geoparquet(path=str(file)).find_collection("sentinel_2")
+
 
 @pytest.fixture
 def parts(file: Path, tmp_path: Path) -> Path:
