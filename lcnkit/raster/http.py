@@ -73,8 +73,17 @@ class Part:
     content: bytes
     size: int
     """Of the whole file."""
-    version: str = ""
-    """Another one once the file has changed, as the server tells it (``ETag``, else ``Last-Modified``); ``""`` where it does not."""
+    version: tuple[str, str] = ("", "")
+    """``ETag`` and ``Last-Modified``; ``""`` where the server does not say one."""
+
+    def is_of_file(self, other: Part) -> bool:
+        """Whether both are of one file, as far as the server tells.
+
+        Servers that take turns behind one address may give a file an ETag each, and others the present for its last change: it is
+        another file where nothing that both parts say is the same.
+        """
+        said = [one == another for one, another in zip(self.version, other.version, strict=True) if one and another]
+        return self.size == other.size and (any(said) or not said)
 
 
 def is_passing(status: int) -> bool:
@@ -130,7 +139,7 @@ def _part(answer: requests.Response | Answer, span: tuple[int, int] | None, unti
     if announced.isdigit() and int(announced) > MOST_BYTES:
         raise RefusedError(f"the server gives {int(announced) >> 20} MB in one piece{', and no part of it' if span else ''}")
     content = body(answer, until)
-    version = answer.headers.get("ETag") or answer.headers.get("Last-Modified", "")
+    version = (answer.headers.get("ETag", ""), answer.headers.get("Last-Modified", ""))
     place = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+)", answer.headers.get("Content-Range", "").strip())
     if status != 206 or place is None:
         return Part(0, content, len(content), version)

@@ -68,7 +68,7 @@ class RemoteFile:
             return None
         try:
             part = fetch(self.href, self._session, (start, min(end, known.size) if known else end))
-            if known is not None and (part.size, part.version) != (known.size, known.version):
+            if known is not None and not part.is_of_file(known):
                 raise ChangedError("the file was changed while it was read")
         except HttpError as error:
             self.error = error

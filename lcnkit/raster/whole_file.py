@@ -115,7 +115,7 @@ def _fetched(href: str, asked: int) -> bytes | None:
             return part.content
         rest = fetch(href, pool(), (len(part.content), part.size))
         is_rest = (rest.start, rest.start + len(rest.content)) == (len(part.content), part.size)
-        if is_rest and (rest.size, rest.version) == (part.size, part.version):
+        if is_rest and rest.is_of_file(part):
             return part.content + rest.content
     except CutShortError:  # a server (or what is between) that counts wrongly in parts may not do so with all
         pass

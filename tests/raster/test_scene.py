@@ -21,6 +21,7 @@ from lcnkit.errors import UnreachableAsset
 from lcnkit.model import Asset, Grid
 from lcnkit.raster import scene
 from lcnkit.raster.gdal import gdal, read_plane
+from lcnkit.raster.http import Part
 from lcnkit.raster.scene import read_scene
 from lcnkit.testing.archives import write_raster
 
@@ -239,3 +240,21 @@ def test_a_scene_that_is_replaced_meanwhile_is_not_read_with_the_old_header(tmp_
     assert read_scene(asset(f"{url}/scene.tif"), second) is None  # GDAL's, which looks at the header
     for grid in (second, first):
         same(read_scene(asset(f"{url}/scene.tif"), grid), gdals(path, grid))
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same_file"),
+    [
+        (("a", "Mon"), ("a", "Mon"), True),
+        (("a", "Mon"), ("b", "Tue"), False),
+        (("a", "Mon"), ("b", "Mon"), True),  # two servers behind one address, each with an ETag of its own
+        (("a", "Mon"), ("a", "Tue"), True),  # the present for the last change
+        (("a", ""), ("b", ""), False),
+        (("", "Mon"), ("", "Tue"), False),
+        (("a", ""), ("", "Tue"), True),
+        (("", ""), ("", ""), True),
+    ],
+)
+def test_parts_are_of_another_file_where_nothing_that_the_server_says_agrees(one, other, same_file) -> None:
+    assert Part(0, b"", 9, one).is_of_file(Part(5, b"", 9, other)) == same_file
+    assert not Part(0, b"", 9, one).is_of_file(Part(5, b"", 8, other))
