@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -19,6 +20,8 @@ from lcnkit.terminal import counted
 
 if TYPE_CHECKING:
     import pandas as pd
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -67,13 +70,16 @@ class TaskList:
                 self.crs.add(chip.grid.crs)
 
     def refuse_gaps(self) -> None:
-        """Stop where ``when_empty=error``.
+        """Stop where ``when_empty=error``; say where ``nearest`` fills nothing.
 
         Raises:
             PlanError: A frame is missing.
         """
         if self.run.when_empty == "error":
             refuse_gaps(self._gaps)
+        if self.run.when_empty == "nearest" and self.run.plan is not None and self._gaps:
+            missing = counted(len(self._gaps), "frame is", "frames are")
+            log.warning("plan       %s missing in the saved plan and stay so: when_empty=nearest fills a plan that is made anew", missing)
 
     def _nothing(self, chip: Chip, found: int) -> Failure:
         if found:

@@ -86,8 +86,11 @@ class Connection(StacApiIO):
         return dict(json.loads(self.request(url)))
 
     def json_loads(self, txt: str, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """See `pystac.StacIO.json_loads`; also of an answer with a NaN, which is no JSON by the letter."""
-        return dict(json.loads(txt))
+        """See `pystac.StacIO.json_loads`; also of an answer with a NaN, which is no JSON by the letter, or with links that are none."""
+        document = dict(json.loads(txt))
+        if "links" in document:
+            document["links"] = [link for link in document["links"] or () if isinstance(link, dict) and "rel" in link]
+        return document
 
     def request(
         self, href: str, method: str | None = None, headers: Mapping[str, str] | None = None, parameters: Mapping[str, Any] | None = None

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from lcnkit.geometry import geometry_of
+from lcnkit.terminal import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -15,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 def table_of(items: Iterable[tuple[str, Mapping[str, Any]]], collection: str) -> pd.DataFrame:
-    """One row per item that has a time and a footprint; the others are counted in a warning.
+    """One row per item that has an id, a time and a footprint; the others are counted in a warning.
 
     Args:
         items: Self link and document of each.
@@ -36,12 +37,14 @@ def table_of(items: Iterable[tuple[str, Mapping[str, Any]]], collection: str) ->
         if key not in outlines:
             outlines[key] = geometry_of(document)
         owner = str(document.get("collection") or collection)
-        rows.append((str(document.get("id")), owner, when, properties.get("eo:cloud_cover"), href, outlines[key]))
+        rows.append((document.get("id"), owner, when, properties.get("eo:cloud_cover"), href, outlines[key]))
     table = pd.DataFrame(rows, columns=["item_id", "collection", "datetime", "cloud_cover", "item_href", "geometry"])
     table["datetime"] = pd.to_datetime(table["datetime"], utc=True, format="ISO8601", errors="coerce").astype("datetime64[ns, UTC]")
     table["cloud_cover"] = pd.to_numeric(table["cloud_cover"], errors="coerce").astype("float64")
-    usable = table["datetime"].notna() & table["geometry"].notna()
+    usable = table["item_id"].notna() & table["datetime"].notna() & table["geometry"].notna()
+    table["item_id"] = table["item_id"].fillna("(no id)").astype(str)
     if not usable.all():
         left = table.loc[~usable, "item_id"]
-        log.warning("%d items of %s have no usable time or footprint and are left out: %s", len(left), collection, ", ".join(left[:3]))
+        many = counted(len(left), "item")
+        log.warning("%s of %s left out for want of an id, a usable time or a footprint: %s", many, collection, ", ".join(left[:3]))
     return table[usable].reset_index(drop=True)

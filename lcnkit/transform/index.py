@@ -16,10 +16,16 @@ from lcnkit.model import Image
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+# A band that scale and offset bring to 0 is 1e-8 or so off in float32, on either side.
+_ROUNDING = 1e-5
+
 
 @dataclass(frozen=True, kw_only=True)
 class Index(Transform):
-    """Add normalised differences ``(a - b) / (a + b)`` of two bands, -1 to 1, after the bands there are."""
+    """Add normalised differences ``(a - b) / (a + b)`` of two bands, -1 to 1, after the bands there are.
+
+    Not valid where both are 0, or their signs differ: an offset makes dark pixels negative, and of 0.004 and -0.005 comes -9.
+    """
 
     bands: dict[str, list[str]] = field(default_factory=dict)
     """Name of the new band: the two bands a and b, {NDWI:[B03,B08]}. Left empty: NDVI of Sentinel-2, {NDVI:[B08,B04]}."""
@@ -44,7 +50,8 @@ class Index(Transform):
             plus, minus = self._physical(image, a), self._physical(image, b)
             with np.errstate(divide="ignore", invalid="ignore"):
                 ratio = (plus - minus) / (plus + minus)
-            good &= np.isfinite(ratio)  # both bands 0: there is no ratio
+                good &= np.abs(ratio) <= 1 + _ROUNDING  # NaN where both bands are 0
+            np.clip(ratio, -1, 1, out=ratio)
             ratio[~good] = np.nan
             values.append(ratio[:, None])
             valid.append(good[:, None])

@@ -139,6 +139,14 @@ class TestChosenElsewhere:
         with pytest.raises(PlanError, match=rf"selects {table.item_id[row]} of chip A in period {period}; there are the periods 1 to 2\."):
             go("again", plan=str(tmp_path / "mine.parquet"))
 
+    def test_gaps_that_nearest_does_not_fill(self, go, tmp_path, caplog):
+        table = pd.read_parquet(go().output / "selection.parquet")
+        table["selected"] &= table["period"] == 1
+        table.to_parquet(tmp_path / "mine.parquet")
+        again = go("again", plan=str(tmp_path / "mine.parquet"), when_empty="nearest")
+        assert items_of(again)["A"].missing.values.tolist() == [False, True]
+        assert "3 frames are missing in the saved plan and stay so: when_empty=nearest fills a plan that is made anew" in caplog.text
+
     def test_the_data_set_names_the_rule_that_chose(self, go, tmp_path):
         """Not the one that the second run was configured with, and which chose nothing."""
         first = go(strategy=Midpoint(), n_periods=1)

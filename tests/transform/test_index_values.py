@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,15 @@ def test_two_zeros_have_no_ratio() -> None:
     np.testing.assert_array_equal(answer.values[0, 2, 0], [np.nan, 1])
     assert answer.valid[0, 2, 0].tolist() == [False, True]
     assert answer.valid[0, :2].all()
+
+
+def test_bands_of_different_signs_have_no_ratio() -> None:
+    """Sentinel-2's offset of -0.1 makes dark pixels negative; decibels are negative in both bands."""
+    dark = image([950, 1040, 1000], [1040, 1040, 1500])
+    answer = Index().apply(replace(dark, scale=np.full((1, 2), 1e-4), offset=np.full((1, 2), -0.1)))
+    np.testing.assert_allclose(answer.values[0, 2, 0], [np.nan, 0, 1], atol=1e-6)
+    assert answer.valid[0, 2, 0].tolist() == [False, True, True]
+    np.testing.assert_allclose(Index().apply(image([-10], [-15], "float32", None)).values[0, 2, 0], [0.2])
 
 
 def test_a_band_without_data_has_no_ratio() -> None:

@@ -208,6 +208,21 @@ def test_an_answer_with_a_nan(behind_proxy: Any, slovenia: Path, healthy: pd.Dat
         pd.testing.assert_frame_equal(search(Api(url=proxy.url), slovenia), healthy)
 
 
+@pytest.mark.parametrize("links", [None, [None, {"href": "https://host/elsewhere"}]], ids=str)
+def test_an_answer_with_links_that_are_none(links: Any, behind_proxy: Any, slovenia: Path, healthy: pd.DataFrame) -> None:
+    proxy = Proxy(rewrite=changed("features", lambda page: page.update(links=links)))
+    with behind_proxy(proxy):
+        pd.testing.assert_frame_equal(search(Api(url=proxy.url, page_size=500), slovenia), healthy)
+
+
+def test_an_item_without_an_id(behind_proxy: Any, slovenia: Path, healthy: pd.DataFrame, caplog: pytest.LogCaptureFixture) -> None:
+    proxy = Proxy(rewrite=changed("features", lambda page: page["features"][0].pop("id")))
+    with behind_proxy(proxy):
+        found = search(Api(url=proxy.url, page_size=500), slovenia)
+    assert len(found) == len(healthy) - 1
+    assert "1 item of ref_landcovernet_sl_v1_source_sentinel_2 left out for want of an id, a usable time or a footprint: (no id)" in caplog.text
+
+
 def test_a_search_link_whose_method_is_null() -> None:
     """As servers write it that leave nothing out; GET is meant."""
     from lcnkit.catalog.api_search import Landing
