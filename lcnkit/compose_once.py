@@ -22,13 +22,16 @@ def composed_once() -> Iterator[None]:
 
     compose = ConfigLoaderImpl.load_sweep_config
     kept: dict[tuple[str, ...], Any] = {}
+    given: set[tuple[str, ...]] = set()
 
     def load_sweep_config(self: Any, master_config: Any, sweep_overrides: list[str]) -> Any:
         job = tuple(sweep_overrides)
         if job in kept:
+            given.add(job)
             return kept.pop(job)
         config = compose(self, master_config, sweep_overrides)
-        if len(kept) < _MOST_KEPT:
+        # Of two jobs that are alike, the second must not get what Hydra has completed for the first.
+        if len(kept) < _MOST_KEPT and job not in given:
             kept[job] = config
         return config
 

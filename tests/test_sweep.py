@@ -118,3 +118,12 @@ def test_each_configuration_is_composed_once(archive: TinyArchive, tmp_path: Pat
     assert len(sweep(str(archive.root), tmp_path / "sweep")) == len(JOBS)
     assert len(composed) == len(set(composed)) == len(JOBS)
     assert ConfigLoaderImpl.load_sweep_config is counting, "what was there is put back"
+
+
+def test_two_jobs_that_are_alike(archive: TinyArchive, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The second has a configuration of its own, and is told that its folder is taken."""
+    words = ["dataset=landcovernet", f"dataset.root={archive.root}", "chips=1,1", "bands=[B04]", "backend=serial", f"output_dir={tmp_path / 'sweep'}"]
+    assert main(["-m", *words]) == 3
+    assert "An earlier run of this sweep has the folder" in capsys.readouterr().err
+    assert main(["-m", *words, "hydra.sweep.subdir=${hydra.job.num}"]) == 0
+    same(tmp_path / "sweep" / "0", tmp_path / "sweep" / "1")
