@@ -24,7 +24,7 @@ def open_dataset(output: str | os.PathLike[str]) -> Samples:
         OutputError: The folder holds no finished data set.
         UnknownName: The plugin that wrote it is not installed.
     """
-    folder = Path(output).absolute()  # it may be read where another folder is the current one
+    folder = Path(output).expanduser().absolute()  # it may be read where another folder is the current one
     manifest = read_manifest(folder)
     try:
         options = dict(manifest["config"]["exporter"])

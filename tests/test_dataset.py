@@ -168,6 +168,11 @@ def test_it_is_read_wherever_the_process_is_by_then(output: Path, monkeypatch: p
     assert samples["B"].chip_id == "B"
 
 
+def test_a_folder_below_the_home(output: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(output.parent))
+    assert open_dataset(f"~/{output.name}").folder == output
+
+
 def test_an_exporter_that_is_not_installed_here(output: Path) -> None:
     """The manifest knows the packages whose plugins were used."""
     path = output / "manifest.json"
