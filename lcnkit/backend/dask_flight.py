@@ -147,18 +147,18 @@ class Flight:
         from distributed import CancelledError
         from distributed.scheduler import KilledWorker
 
-        if future.status == "error":
-            error = future.exception()
-            if isinstance(error, KilledWorker):
-                batch.lost += error.allowed_failures + 1
-                return Landed(batch, lost=True)
-            return Landed(batch, [(None, error)] * len(batch.tasks))
+        error: BaseException | None = future.exception() if future.status == "error" else None
         try:
-            if future.status != "cancelled":
+            if error is None and future.status != "cancelled":
                 return Landed(batch, future.result(timeout=self._timeout))
         except (OSError, CancelledError):  # the connection went, or the worker that held the result
             pass
-        except Exception as error:  # what came back cannot be read here
+        except Exception as raised:  # what came back cannot be read here, or was lost with its worker, and Dask could not make it again
+            error = raised
+        if isinstance(error, KilledWorker):
+            batch.lost += error.allowed_failures + 1
+            return Landed(batch, lost=True)
+        if error is not None:
             return Landed(batch, [(None, error)] * len(batch.tasks))
         self._await_connection()
         if batch.sent < _SENT_AT_MOST:
