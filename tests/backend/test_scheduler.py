@@ -85,7 +85,7 @@ def test_what_dask_is_told_for_a_run_leaves_its_own_settings_there() -> None:
     )
     done = subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert "direct-to-workers" in done.stdout
+    assert "heartbeat" in done.stdout
     assert done.stdout.split()[-1] != "10"
 
 
